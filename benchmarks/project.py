@@ -1,0 +1,29 @@
+"""A copy of the project with other settings, to run stages in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_project(folder: Path, changes: dict[str, Any]) -> Path:
+    """Copy params.yaml with dotted keys changed; the code is linked."""
+    folder.mkdir(parents=True)
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
+    yaml = YAML()
+    params = yaml.load(ROOT / "params.yaml")
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        section = params
+        for name in above:
+            section = section[name]
+        section[last] = value
+    with open(folder / "params.yaml", "w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    return folder

@@ -1,0 +1,1 @@
+"""Rerun the turning point of computer vision, honestly, on anyone's images."""

@@ -1,0 +1,109 @@
+"""python -m pipeline STAGE …: what dvc.yaml calls. Heavy imports stay inside the stages."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    help="Rerun the turning point of computer vision on anyone's images. `dvc repro` calls these stages in order.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Feature = Annotated[str, typer.Argument(help="a name from `features` in params.yaml")]
+FusionName = Annotated[str, typer.Argument(help="a name from `fusions` in params.yaml")]
+Network = Annotated[str, typer.Argument(help="a name from `networks` in params.yaml")]
+
+
+@app.command()
+def prepare() -> None:
+    """Pack the chosen data set into data/ with one frozen split."""
+    from pipeline.stages.prepare import run
+
+    run()
+
+
+@app.command()
+def codebook(feature: Feature) -> None:
+    """Learn from train what a feature needs to know first (a visual vocabulary)."""
+    from pipeline.stages.codebook import run
+
+    run(feature)
+
+
+@app.command()
+def features(feature: Feature) -> None:
+    """Compute one feature for every image."""
+    from pipeline.stages.features import run
+
+    run(feature)
+
+
+@app.command()
+def svm(feature: Feature) -> None:
+    """Train and score the linear SVM behind one feature."""
+    from pipeline.stages.svm import run
+
+    run(feature)
+
+
+@app.command()
+def fuse(fusion: FusionName) -> None:
+    """Combine the scores of several classical methods, weights chosen on val."""
+    from pipeline.stages.fuse import run
+
+    run(fusion)
+
+
+@app.command()
+def cnn(network: Network) -> None:
+    """Train and score one network; an interrupted run goes on where it stopped."""
+    from pipeline.stages.cnn import run
+
+    run(network)
+
+
+@app.command()
+def evaluate() -> None:
+    """Turn all scores into errors with intervals, tables and plots."""
+    from pipeline.stages.evaluate import run
+
+    run()
+
+
+@app.command()
+def report() -> None:
+    """Write reports/index.html."""
+    from pipeline.stages.report import run
+
+    run()
+
+
+@app.command()
+def publish(date: Annotated[str, typer.Option(help="YYYY-MM-DD; default: today")] = "") -> None:
+    """Keep this run's figures under reports/published/<dataset>/, to be committed."""
+    from pipeline.stages.publish import run
+
+    run(date)
+
+
+def main() -> None:
+    """Run a command; what a person can put right is one sentence and exit code 1."""
+    try:
+        app()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; run again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Every method once. Adding one is an entry here and a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Literal
+
+Family = Literal["feature", "fusion", "network"]
+Era = Literal["hand-crafted", "learned"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One system of the comparison.
+
+    Attributes:
+        key: its name in params.yaml, in stage names and in folders.
+        title: its name in the report.
+        year: the year of the publication the system stands for.
+        era: whether its features are made by hand (the way before 2012) or learned (the way since).
+        family: which stages run it.
+        module: the module that implements it.
+        parts: the steps from pixels to scores.
+        citation: the source.
+    """
+
+    key: str
+    title: str
+    year: int
+    era: Era
+    family: Family
+    module: str
+    parts: str
+    citation: str
+
+    def load(self) -> ModuleType:
+        """Import the module (only now: some need torch or a compiler)."""
+        return import_module(self.module)
+
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        key="color_histogram",
+        title="Colour histogram + SVM",
+        year=1991,
+        era="hand-crafted",
+        family="feature",
+        module="pipeline.features.color_histogram",
+        parts="joint colour histogram → explicit kernel map → linear SVM",
+        citation="Swain & Ballard, Color indexing, IJCV 1991",
+    ),
+    Method(
+        key="hog",
+        title="HOG + SVM",
+        year=2005,
+        era="hand-crafted",
+        family="feature",
+        module="pipeline.features.hog",
+        parts="histograms of oriented gradients, block-normalised → linear SVM",
+        citation="Dalal & Triggs, Histograms of oriented gradients for human detection, CVPR 2005",
+    ),
+    Method(
+        key="sift_bow",
+        title="SIFT bag of words + SVM",
+        year=2004,
+        era="hand-crafted",
+        family="feature",
+        module="pipeline.features.sift_bow",
+        parts="SIFT keypoints → k-means vocabulary → histogram of visual words → explicit kernel map → linear SVM",
+        citation="Csurka et al., Visual categorization with bags of keypoints, ECCV workshop 2004; Lowe, IJCV 2004",
+    ),
+    Method(
+        key="all_classical",
+        title="All hand-crafted, fused late",
+        year=2011,
+        era="hand-crafted",
+        family="fusion",
+        module="pipeline.classifiers.fusion",
+        parts="weighted sum of the members' standardised scores",
+        citation="late fusion as in XRCE's ILSVRC-2011 entry (Perronnin & Sánchez)",
+    ),
+    Method(
+        key="lenet5",
+        title="LeNet-5",
+        year=1998,
+        era="learned",
+        family="network",
+        module="pipeline.networks.lenet5",
+        parts="two convolutions with trainable subsampling, three further layers, scaled tanh",
+        citation="LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document recognition, 1998",
+    ),
+    Method(
+        key="alexnet",
+        title="AlexNet",
+        year=2012,
+        era="learned",
+        family="network",
+        module="pipeline.networks.alexnet",
+        parts="five convolutions, ReLU, local response normalisation, overlapping pooling, dropout",
+        citation="Krizhevsky, Sutskever & Hinton, ImageNet classification with deep CNNs, NIPS 2012",
+    ),
+)
+
+BY_KEY: dict[str, Method] = {method.key: method for method in METHODS}
+
+
+def keys(family: Family) -> list[str]:
+    """The names of all methods of a family."""
+    return [method.key for method in METHODS if method.family == family]
+
+
+def by_year(selected: Iterable[str]) -> list[Method]:
+    """The named methods, oldest first; within a year in the catalogue's order."""
+    return sorted((BY_KEY[key] for key in selected), key=lambda method: method.year)

@@ -1,0 +1,125 @@
+"""The split contract: packed images with one frozen split, the only form in which any method sees the data.
+
+data/manifest.json            classes, counts, source, fingerprints, skipped images, duplicates
+data/{train,val,test}/images.npy    uint8 (N, H, W, 3), RGB, memory-mapped on reading
+data/{train,val,test}/labels.npy    int64 (N,)
+data/{train,val,test}/ids.json      N stable names
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from pipeline import layout
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split.
+
+    Attributes:
+        images: uint8 (N, H, W, 3), RGB; a read-only memory map.
+        labels: int64 (N,), indices into the manifest's classes.
+        ids: stable names of the images, unique over all splits.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_manifest(folder: Path = layout.DATA) -> dict[str, Any]:
+    """The manifest that prepare wrote."""
+    manifest: dict[str, Any] = read_json(folder / "manifest.json", "prepare")
+    return manifest
+
+
+def load_split(name: str, folder: Path = layout.DATA) -> Split:
+    """Open one split; the images stay on disk until they are used.
+
+    Raises:
+        PipelineError: a file is missing, damaged, or does not fit the others.
+    """
+    where = folder / name
+    try:
+        images = np.load(where / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(where / "labels.npy", allow_pickle=False)
+        ids = json.loads((where / "ids.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, EOFError) as error:
+        raise PipelineError(f"{where}: cannot be read ({error}); rerun the stage prepare") from error
+    if images.ndim != 4 or images.shape[-1] != 3 or not len(images) == len(labels) == len(ids):
+        raise PipelineError(f"{where}: images, labels and ids don't fit together; rerun the stage prepare")
+    return Split(name, images, labels, ids)
+
+
+class ImageWriter:
+    """Append images to an .npy file whose length is known only at the end; memory stays flat.
+
+    The header's size is fixed when the file is opened, so that the final count can be put in at the end.
+    """
+
+    HEADER_BYTES = 128
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by __exit__
+        self._file.write(b"\0" * self.HEADER_BYTES)
+        self.shape: tuple[int, ...] | None = None
+        self.count = 0
+
+    def append(self, images: np.ndarray) -> None:
+        """Write a batch, uint8 (n, H, W, 3).
+
+        Raises:
+            PipelineError: the images have another size than those before, or the disk is full.
+        """
+        if len(images) == 0:
+            return
+        if self.shape is None:
+            self.shape = images.shape[1:]
+        if images.shape[1:] != self.shape:
+            raise PipelineError(f"{self._path}: images of {images.shape[1:]} after images of {self.shape}")
+        try:
+            self._file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
+        except OSError as error:
+            raise PipelineError(f"{self._path}: cannot be written ({error.strerror or error})") from error
+        self.count += len(images)
+
+    def __enter__(self) -> ImageWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._file.seek(0)
+                self._file.write(self._header())
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        except OSError as problem:
+            raise PipelineError(f"{self._path}: cannot be written ({problem.strerror or problem})") from problem
+        finally:
+            self._file.close()
+
+    def _header(self) -> bytes:
+        shape = (self.count, *(self.shape or (0, 0, 3)))
+        text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+        room = self.HEADER_BYTES - 10
+        return np.lib.format.magic(1, 0) + room.to_bytes(2, "little") + text.ljust(room - 1) + b"\n"

@@ -1,0 +1,122 @@
+"""Downloads that are checksummed, resumable and atomic, with a progress bar (pooch does the checking)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline import progress
+from pipeline.errors import PipelineError
+from pipeline.settings import Files
+
+CHUNK = 1 << 14  # bytes: what a broken connection loses at most
+TIMEOUT_SECONDS = 60
+
+
+def ensure(settings: Files, folder: Path, names: Iterable[str]) -> None:
+    """Fetch files from the data set's address into `folder`.
+
+    Raises:
+        PipelineError: there is no address, the download fails, or a checksum is wrong.
+    """
+    for name in names:
+        if settings.url is None or name not in settings.checksums:
+            raise PipelineError(
+                f"{folder / name}: is missing, and it can't be fetched; "
+                "put the file there, or point `prepare.data_root` at the folder that has it"
+            )
+        fetch(settings.url.rstrip("/") + "/" + name, folder / name, settings.checksums[name])
+
+
+def fetch(url: str, target: Path, checksum: str) -> None:
+    """Download `url` to `target`; an interrupted download goes on where it stopped.
+
+    Args:
+        checksum: "md5:…" or "sha256:…"; a file that doesn't match is thrown away.
+    """
+    import pooch
+
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(url, checksum, fname=target.name, path=target.parent, downloader=_Resumable(part))
+    except ValueError as error:  # pooch's word for a wrong hash
+        part.unlink(missing_ok=True)
+        raise PipelineError(
+            f"{url}: what was downloaded has another checksum than {checksum}; it was thrown away, "
+            "try again, or correct `checksums`"
+        ) from error
+    except OSError as error:  # requests' exceptions and a full disk alike
+        raise PipelineError(
+            f"{url}: could not be fetched ({error}); run again to go on from where it stopped, or put the "
+            f"file at {target} yourself"
+        ) from error
+
+
+class _Resumable:
+    """A downloader for pooch that keeps what has arrived in a .part file."""
+
+    def __init__(self, part: Path) -> None:
+        self._part = part
+
+    def __call__(self, url: str, output_file: str | IO[bytes], pooch: Any) -> None:
+        import requests
+
+        have = self._part.stat().st_size if self._part.exists() else 0
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+            if answer.status_code == 416:  # nothing is missing any more
+                have = self._part.stat().st_size
+            else:
+                answer.raise_for_status()
+                if answer.status_code != 206:  # the server knows no ranges: from the start
+                    have = 0
+                self._append(answer, have, url)
+        if isinstance(output_file, (str, os.PathLike)):
+            os.replace(self._part, output_file)
+        else:
+            with open(self._part, "rb") as file:
+                shutil.copyfileobj(file, output_file)
+            self._part.unlink()
+
+    def _append(self, answer: Any, have: int, url: str) -> None:
+        length = answer.headers.get("Content-Length")
+        total = int(length) + have if length else None
+        with (
+            open(self._part, "ab" if have else "wb") as file,
+            progress.bar(url.rsplit("/", 1)[-1], total, unit="bytes") as bar,
+        ):
+            bar.advance(have)
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                bar.advance(len(chunk))
+        if total is not None and self._part.stat().st_size < total:
+            raise OSError(f"the connection ended after {self._part.stat().st_size:,} of {total:,} bytes")
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a .tar.gz, .tgz or .zip into `folder`; a kill in the middle leaves nothing half-unpacked.
+
+    Members that would land outside the folder are refused.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(temporary)
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(temporary, filter="data")
+        for top in temporary.iterdir():
+            if not (folder / top.name).exists():
+                os.replace(top, folder / top.name)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise PipelineError(f"{archive}: cannot be unpacked ({error}); delete it and run again") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

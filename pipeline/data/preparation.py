@@ -1,0 +1,166 @@
+"""The steps of `prepare`: open the source, split, pack, look for duplicates, write the manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import progress
+from pipeline.data import duplicates, packing
+from pipeline.data.contract import SPLITS
+from pipeline.data.sources import Source, open_source
+from pipeline.data.splits import assign
+from pipeline.errors import PipelineError
+from pipeline.files import write_json
+from pipeline.settings import Prepare, Settings
+
+LISTED = 1000  # skipped images and duplicates that the manifest names; all are counted
+
+
+def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
+    """Write `target` (data/) anew and return its manifest; a kill in the middle leaves `target` as it was."""
+    source = open_source(settings)
+    temporary = work / "prepare"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        splits = _pack_all(source, settings, temporary)
+        _check_skipped(splits, settings)
+        twins = duplicates.across({name: split.signatures for name, split in splits.items()})
+        named = _named(twins.pairs, splits)
+        policy = _policy(settings.prepare, source)
+        dropped = _drop(splits, twins, policy, temporary)
+        found = {"policy": policy, "counts": _count(twins.pairs), "dropped": dropped, "pairs": named}
+        manifest = _manifest(settings, source, splits, found)
+        for name, split in splits.items():
+            packing.finish(split, temporary / name)
+        write_json(temporary / "manifest.json", manifest)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise PipelineError(f"{error.filename or target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def _pack_all(source: Source, settings: Settings, folder: Path) -> dict[str, packing.Packed]:
+    chosen = settings.prepare
+    plan = assign(
+        {name: part.labels for name, part in source.parts.items()},
+        source.classes,
+        chosen.val_fraction,
+        chosen.test_fraction,
+        chosen.train_limit,
+        settings.seed,
+    )
+    total = sum(len(assignment.indices) for assignment in plan.values())
+    with progress.bar(f"prepare {settings.dataset}", total) as bar:
+        packed = {name: packing.pack(source, plan[name], folder / name, bar.advance) for name in SPLITS}
+    shapes = {split.shape for split in packed.values() if len(split.ids)}
+    if len(shapes) > 1:
+        raise PipelineError(
+            f"{settings.path}: `datasets.{settings.dataset}.image_size` is null, but the splits hold images of "
+            f"different sizes {sorted(shape[:2] for shape in shapes)}; set a size"
+        )
+    return packed
+
+
+def _check_skipped(splits: dict[str, packing.Packed], settings: Settings) -> None:
+    chosen = settings.prepare
+    skipped = [image for split in splits.values() for image in split.skipped]
+    total = sum(len(split.ids) for split in splits.values()) + len(skipped)
+    if not skipped:
+        return
+    first = f"the first: {skipped[0]['id']}: {skipped[0]['reason']}"
+    if chosen.on_bad_image == "fail":
+        raise PipelineError(
+            f"{len(skipped)} of {total} images can't be used ({first}); mend or remove them, "
+            f"or set `prepare.on_bad_image: skip` in {settings.path}"
+        )
+    percent = 100 * len(skipped) / total
+    if percent > chosen.max_bad_percent:
+        raise PipelineError(
+            f"{len(skipped)} of {total} images ({percent:.1f} %) can't be used ({first}); mend or remove them, or "
+            f"raise `prepare.max_bad_percent` (now {chosen.max_bad_percent:g}) in {settings.path}"
+        )
+    progress.say(f"{len(skipped)} images skipped, {first}; data/manifest.json lists them")
+    for name, split in splits.items():
+        if len(split.ids) == 0:
+            raise PipelineError(f"no readable image is left in {name}; mend the images that data/ lists as skipped")
+
+
+def _policy(chosen: Prepare, source: Source) -> str:
+    if chosen.duplicates != "auto":
+        return chosen.duplicates
+    return "drop_exact" if "all" in source.parts else "report"
+
+
+def _drop(splits: dict[str, packing.Packed], twins: duplicates.Found, policy: str, folder: Path) -> dict[str, int]:
+    """Remove twins from the earlier split of each pair (train, or val), never from test."""
+    dropped = {}
+    for name in ("train", "val"):
+        rows = set() if policy == "report" else twins.exact[name]
+        if policy == "drop_near":
+            rows = rows | twins.near[name]
+        if not rows:
+            continue
+        splits[name] = packing.drop(splits[name], rows, folder / name)
+        dropped[name] = len(rows)
+        if len(splits[name].ids) == 0:
+            raise PipelineError(
+                f"every image of {name} has a twin in a later split; look at the data, or set "
+                "`prepare.duplicates: report`"
+            )
+    return dropped
+
+
+def _manifest(
+    settings: Settings,
+    source: Source,
+    splits: dict[str, packing.Packed],
+    found: dict[str, Any],
+) -> dict[str, Any]:
+    skipped = [{"split": name, **image} for name, split in splits.items() for image in split.skipped]
+    return {
+        "dataset": settings.dataset,
+        "description": source.description,
+        "synthetic": source.synthetic,
+        "notes": list(source.notes),
+        "classes": source.classes,
+        "image_shape": list(splits["train"].shape),
+        "grey": all(split.grey for split in splits.values()),
+        "given_splits": [name for name in source.parts if name != "all"],
+        "splits": {
+            name: {
+                "count": len(split.ids),
+                "per_class": np.bincount(split.labels, minlength=len(source.classes)).tolist(),
+                "fingerprint": packing.fingerprint(split),
+            }
+            for name, split in splits.items()
+        },
+        "skipped_count": len(skipped),
+        "skipped": skipped[:LISTED],
+        "duplicates": found,
+    }
+
+
+def _count(pairs: list[duplicates.Pair]) -> dict[str, int]:
+    return dict(sorted(Counter(f"{pair.kind}: {pair.later} in {pair.earlier}" for pair in pairs).items()))
+
+
+def _named(pairs: list[duplicates.Pair], splits: dict[str, packing.Packed]) -> list[dict[str, str]]:
+    return [
+        {
+            "kind": pair.kind,
+            "image": splits[pair.later].ids[pair.later_index],
+            "split": pair.later,
+            "twin": splits[pair.earlier].ids[pair.earlier_index],
+            "twin_split": pair.earlier,
+        }
+        for pair in pairs[:LISTED]
+    ]

@@ -1,0 +1,1 @@
+"""`objects`: generated pictures whose difficulty is set by the lecture's five reasons why recognition is hard."""

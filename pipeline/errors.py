@@ -1,0 +1,8 @@
+"""The one exception that a person is meant to read."""
+
+
+class PipelineError(Exception):
+    """Something a person can put right: what is wrong, where, and what to do, in one sentence.
+
+    ``python -m pipeline`` prints it without a traceback and exits with 1.
+    """

@@ -1,0 +1,85 @@
+"""Feature vectors of whole splits, written in shards; a killed run goes on after the last finished shard."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.files import write_json
+from pipeline.parallel import slices
+
+SHARD = 1024  # images
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Feature vectors being written to `folder`/<name>.npy; `state` beside it says how far they are."""
+
+    folder: Path
+
+    def write(
+        self, name: str, batches: Callable[[slice], np.ndarray], count: int, advance: Callable[[int], None]
+    ) -> float:
+        """Compute and store the vectors of `count` images, shard by shard.
+
+        Args:
+            batches: gives the vectors of a slice of the images, float32 (n, D).
+
+        Returns:
+            Seconds spent computing, those of interrupted runs included.
+        """
+        path, state_path = self.folder / f"{name}.npy", self.folder / f"{name}.json"
+        done, seconds, out = self._resume(path, state_path, count)
+        advance(done)
+        for part in slices(count, SHARD):
+            if part.stop <= done:
+                continue
+            started = time.perf_counter()
+            vectors = batches(part)
+            seconds += time.perf_counter() - started
+            if out is None:
+                out = self._create(path, count, vectors.shape[1])
+            try:
+                out[part] = vectors
+                out.flush()
+            except OSError as error:
+                raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
+            write_json(state_path, {"done": part.stop, "seconds": seconds, "count": count})
+            advance(part.stop - part.start)
+        return seconds
+
+    def _resume(self, path: Path, state_path: Path, count: int) -> tuple[int, float, np.memmap | None]:
+        try:
+            state = json.loads(state_path.read_text())
+            out = np.lib.format.open_memmap(path, mode="r+")
+        except (OSError, ValueError, EOFError):
+            return 0, 0.0, None
+        if state["count"] != count or len(out) != count:
+            return 0, 0.0, None
+        return state["done"], state["seconds"], out
+
+    def _create(self, path: Path, count: int, dimension: int) -> np.memmap:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if count * dimension * 4 > free:
+            raise PipelineError(
+                f"{path}: needs {count * dimension * 4 / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB left; "
+                "make room, or take fewer words, bins or images"
+            )
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+
+    def publish(self, target: Path, names: list[str]) -> None:
+        """Move the finished files to `target`, anew, and forget the state."""
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in names:
+            os.replace(self.folder / f"{name}.npy", target / f"{name}.npy")
+        shutil.rmtree(self.folder, ignore_errors=True)

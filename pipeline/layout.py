@@ -1,0 +1,28 @@
+"""Where everything lies, relative to the folder of params.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DATA = Path("data")
+MODELS = Path("models")
+FEATURES = Path("features")
+RESULTS = Path("results")
+REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
+TABLES = REPORTS / "tables"
+PLOTS = REPORTS / "plots"
+PAGE = REPORTS / "index.html"
+
+#: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
+WORK = Path("work")
+
+#: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends
+#: on this folder and not on RESULTS, which would also hold its own output.
+FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn"}
+
+
+def results_of(family: str, key: str) -> Path:
+    """The folder of one method's scores and cost."""
+    return RESULTS / FAMILY_FOLDER[family] / key

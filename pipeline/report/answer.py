@@ -1,0 +1,84 @@
+"""The answer in a few sentences, made from the numbers; it says so when nothing is decided."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from pipeline.evaluation import metrics, significance
+from pipeline.evaluation.summary import Result
+
+
+def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
+    """The method of an era with the lowest top-1 test error."""
+    of_era = [result for result in results if result.method.era == era]
+    return min(of_era, key=lambda result: error_of(summary, result), default=None)
+
+
+def error_of(summary: dict[str, Any], result: Result) -> float:
+    """Top-1 test error in percent."""
+    return float(summary["methods"][result.method.key]["test"]["top1_error"])
+
+
+def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
+    """Which era wins here, by how much, how surely, at what cost."""
+    old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
+    if old is None or new is None:
+        one = old or new
+        assert one is not None
+        return [
+            f"Only {one.method.era} methods were selected; the best, {_with_interval(summary, one)}. "
+            "Select methods of both eras to compare them."
+        ]
+    winner, loser = sorted((old, new), key=lambda result: error_of(summary, result))
+    wrong = [metrics.ranks(result.scores["test"], labels) > 0 for result in (winner, loser)]
+    p = significance.mcnemar(wrong[0], wrong[1])
+    both = f"{_with_interval(summary, winner)}; {_with_interval(summary, loser)}"
+    if p < 1 - summary["confidence"]:
+        verdict = (
+            f"The {'networks' if winner is new else 'hand-crafted features'} win here: {both}. "
+            f"The difference on the same images is more than chance (McNemar's test, p {_p(p)})."
+        )
+    else:
+        verdict = (
+            f"Nothing is decided here: {both}. "
+            f"A difference like this on the same images can be chance (McNemar's test, p {_p(p)}); more test images "
+            "would tell."
+        )
+    return [verdict, _price(summary, old, new)]
+
+
+def _with_interval(summary: dict[str, Any], result: Result) -> str:
+    test = summary["methods"][result.method.key]["test"]
+    return (
+        f"{result.method.title} errs on {tenths(test['top1_error'])} % of the test images "
+        f"({summary['confidence']:.0%} interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
+    )
+
+
+def _price(summary: dict[str, Any], old: Result, new: Result) -> str:
+    a, b = (summary["methods"][result.method.key]["cost"] for result in (old, new))
+    return (
+        f"{old.method.title} took {seconds(a['training_seconds'])} to train and takes {a['prediction_ms']:.2g} ms an "
+        f"image; {new.method.title} took {seconds(b['training_seconds'])} and takes {b['prediction_ms']:.2g} ms "
+        f"({a['device'] if a['device'] == b['device'] else a['device'] + ' and ' + b['device']}; tuning included, "
+        "prediction in batches)."
+    )
+
+
+def tenths(value: float) -> str:
+    """One decimal, rounded as the charts' JavaScript does it: the exact binary value, ties upwards."""
+    return str(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def seconds(value: float) -> str:
+    """A duration for a reader."""
+    if value < 120:
+        return f"{value:.3g} s" if value < 10 else f"{value:.0f} s"
+    if value < 7200:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -1,0 +1,421 @@
+"""params.yaml as typed, validated settings, with errors that a person can act on.
+
+No setting has a default in code: params.yaml is the whole truth, so that DVC, which tracks its values, sees every
+change that can change a result. The only exception is a key that is a pure convenience (marked below).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline import catalogue, layout
+from pipeline.errors import PipelineError
+
+BUDGETS = ("demo", "standard", "paper")
+Budget = Literal["demo", "standard", "paper"]
+
+
+class Section(BaseModel):
+    """A mapping in params.yaml: no unknown keys, no silent conversion of types, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Dial = Annotated[float, Field(ge=0, le=1)]
+
+
+# ---------------------------------------------------------------------------------------------- data
+
+
+class Augmentation(Section):
+    """Which changes keep an image in its class; on offer to both eras alike."""
+
+    mirror: bool
+    shift: Annotated[int, Field(ge=0, le=64)]
+
+
+class Dataset(Section):
+    """What every data set has."""
+
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None
+    augmentation: Augmentation
+
+
+class PerClass(Section):
+    """Images of each class in each split."""
+
+    train: Positive
+    val: Positive
+    test: Positive
+
+
+class Dials(Section):
+    """Why recognition is hard, each from 0 (none) to 1 (full)."""
+
+    viewpoint: Dial
+    lighting: Dial
+    deformation: Dial
+    clutter: Dial
+    correlation: Dial
+
+
+class Objects(Dataset):
+    """Generated pictures of twenty kinds of things."""
+
+    source: Literal["objects"]
+    images_per_class: PerClass
+    dials: Dials
+
+
+class Digits(Dataset):
+    """The 8×8 digits inside scikit-learn."""
+
+    source: Literal["digits"]
+
+
+class Files(Dataset):
+    """A data set that lies in files below `prepare.data_root`, fetched from `url` when they are not there.
+
+    `checksums` maps each file to fetch to `md5:…` or `sha256:…`; without `url` nothing is fetched.
+    """
+
+    path: str
+    url: str | None
+    checksums: dict[str, Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")]]
+
+    @model_validator(mode="after")
+    def _checksums_come_with_url(self) -> Files:
+        if (self.url is None) != (not self.checksums):
+            raise ValueError("`url` and `checksums` belong together: give both or neither (null and {})")
+        return self
+
+
+class Idx(Files):
+    """IDX files, the format of MNIST."""
+
+    source: Literal["idx"]
+    classes: list[str] | None
+
+
+class Cifar(Files):
+    """CIFAR's binary archives."""
+
+    source: Literal["cifar"]
+    classes: Literal[10, 100]
+
+
+class ImageFolder(Files):
+    """A folder per class, optionally below train/, val/ and test/."""
+
+    source: Literal["imagefolder"]
+    class_names: dict[str, str]
+
+
+AnyDataset = Annotated[Objects | Digits | Idx | Cifar | ImageFolder, Field(discriminator="source")]
+
+
+class Prepare(Section):
+    """How images become packed arrays with one frozen split."""
+
+    data_root: str
+    val_fraction: Fraction
+    test_fraction: Fraction
+    train_limit: Positive | None
+    duplicates: Literal["auto", "report", "drop_exact", "drop_near"]
+    on_bad_image: Literal["skip", "fail"]
+    max_bad_percent: Annotated[float, Field(ge=0, le=100)]
+    min_side: Positive
+    max_megapixels: Annotated[float, Field(gt=0)]
+
+
+# ------------------------------------------------------------------------------------------- methods
+
+
+class Svm(Section):
+    """The linear classifier behind a feature; C is chosen on val from these values."""
+
+    C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+
+class Fusion(Section):
+    """Which classical methods are fused: `all` that are selected, or a list of names."""
+
+    members: Literal["all"] | Annotated[list[str], Field(min_length=2)]
+
+
+class Training(Section):
+    """How a network is trained; each network's own settings extend this.
+
+    The learning rate is chosen on val: each candidate trains for `trial_epochs`, the best one trains in full.
+    """
+
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    trial_epochs: Positive
+    epochs: Positive
+    batch_size: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    patience: Positive
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+# ---------------------------------------------------------------------------------------- everything
+
+
+class AugmentedCopies(Section):
+    """Hand-crafted features see this many augmented copies of each training image (networks: fresh every epoch)."""
+
+    copies: Annotated[int, Field(ge=0)]
+
+
+class Evaluation(Section):
+    """How certain the intervals are and how many pictures the report shows."""
+
+    confidence: Fraction
+    gallery: Positive
+
+
+class Compute(Section):
+    """What the machine is used with; none of it changes a score on the same device."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Literal["auto"] | Positive
+    backend: Literal["loky", "multiprocessing", "threading"]
+
+    @property
+    def worker_count(self) -> int:
+        """`workers`, or the number of cores."""
+        from pipeline.parallel import cores
+
+        return cores() if self.workers == "auto" else self.workers
+
+
+class Settings(Section):
+    """All of params.yaml. A method's own mapping is read by `method`, which imports what implements it."""
+
+    path: str
+    dataset: str
+    budget: Budget
+    seed: Annotated[int, Field(ge=0)]
+    tuning_trials: Positive
+    features: list[str]
+    fusions: list[str]
+    networks: list[str]
+    prepare: Prepare
+    datasets: dict[str, AnyDataset]
+    augmentation: AugmentedCopies
+    evaluation: Evaluation
+    compute: Compute
+    methods: dict[str, dict[str, Any]]
+
+    @property
+    def source(self) -> Objects | Digits | Idx | Cifar | ImageFolder:
+        """The settings of the chosen data set."""
+        return self.datasets[self.dataset]
+
+    @property
+    def selected(self) -> list[str]:
+        """Every selected method, hand-crafted first."""
+        return [*self.features, *self.fusions, *self.networks]
+
+    def feature(self, key: str) -> Any:
+        """The typed settings of one feature, as its module declares them."""
+        return self._part(key, "features", catalogue.BY_KEY[key].load().Settings)
+
+    def svm(self, key: str) -> Svm:
+        """The classifier's settings behind one feature."""
+        svm = self._part(key, "svm", Svm)
+        self._same_tries(f"{key}.svm.C", svm.C)
+        return svm
+
+    def network(self, key: str) -> Any:
+        """The typed settings of one network, as its module declares them."""
+        network = _validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
+        self._same_tries(f"{key}.learning_rates", network.learning_rates)
+        return network
+
+    def members(self, key: str) -> list[str]:
+        """The features that a fusion joins."""
+        members = _validated(Fusion, self.methods[key], self.path, (key,)).members
+        if members == "all":
+            return self.features
+        _check_names(members, self.features, self.path, f"{key}.members", "a selected feature")
+        return members
+
+    def check_methods(self) -> None:
+        """Validate every selected method, so that a slip shows before the first long stage and not after it."""
+        for key in self.features:
+            self._known_parts(key)
+            self.feature(key)
+            self.svm(key)
+        for key in self.fusions:
+            if len(self.members(key)) < 2:
+                raise PipelineError(
+                    f"{self.path}: `fusions` names {key}, which needs at least two features; "
+                    f"`features` selects {self.features}; select more, or take {key} out of `fusions`"
+                )
+        for key in self.networks:
+            self.network(key)
+
+    def _part(self, key: str, part: str, model: type[SectionType]) -> SectionType:
+        mapping = self.methods[key]
+        if part not in mapping:
+            raise PipelineError(f"{self.path}: `{key}.{part}` is missing; add that mapping")
+        return _validated(model, mapping[part], self.path, (key, part))
+
+    def _known_parts(self, key: str) -> None:
+        _check_names(self.methods[key], ["features", "svm"], self.path, key, "a key here")
+
+    def _same_tries(self, where: str, candidates: list[float]) -> None:
+        if len(candidates) != self.tuning_trials:
+            raise PipelineError(
+                f"{self.path}: `{where}` lists {len(candidates)} values, but `tuning_trials` is {self.tuning_trials}: "
+                f"for a fair comparison every method tries that many; list {self.tuning_trials}"
+            )
+
+
+def load(path: Path = layout.PARAMS) -> Settings:
+    """Read and validate params.yaml.
+
+    Raises:
+        PipelineError: one sentence with the key's path, what was found, what is allowed, the nearest right name.
+    """
+    where = str(path)
+    raw = _for_budget(_read(path), where)
+    methods = {key: raw.pop(key) for key in list(raw) if key in catalogue.BY_KEY}
+    _check_names(raw, [*Settings.model_fields, *catalogue.BY_KEY], where, "", "a key here")
+    for reserved in ("path", "methods"):
+        if reserved in raw:
+            raise PipelineError(f"{where}: `{reserved}` is not a known key")
+    _check_datasets(raw, where)
+    settings = _validated(Settings, {**raw, "path": where, "methods": {}}, where, ())
+    for key, mapping in methods.items():
+        if not isinstance(mapping, dict):
+            raise PipelineError(f"{where}: `{key}` is {mapping!r}; allowed: a mapping of its settings")
+    settings = settings.model_copy(update={"methods": methods})
+    _check_selection(settings)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PipelineError(f"{path} is missing; run this from the project's folder") from error
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read ({error.strerror})") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise PipelineError(f"{path} is not valid YAML: {reason}") from error
+    if not isinstance(raw, dict):
+        raise PipelineError(f"{path} holds no settings: it must be a mapping of keys to values")
+    return raw
+
+
+def _for_budget(raw: dict[str, Any], where: str) -> dict[str, Any]:
+    """Replace every mapping of the three budgets by the chosen budget's value."""
+    budget = raw.get("budget")
+    if budget not in BUDGETS:
+        raise PipelineError(_wrong_name(where, "budget", budget, BUDGETS, "a budget"))
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) == set(BUDGETS):
+                return value[budget]
+            return {key: resolve(inner) for key, inner in value.items()}
+        return value
+
+    resolved: dict[str, Any] = resolve(raw)
+    return resolved
+
+
+def _check_datasets(raw: dict[str, Any], where: str) -> None:
+    datasets = raw.get("datasets")
+    if not isinstance(datasets, dict) or not datasets:
+        raise PipelineError(f"{where}: `datasets` is {datasets!r}; allowed: a mapping of names to data sets")
+    adapter: TypeAdapter[Any] = TypeAdapter(AnyDataset)
+    for name, dataset in datasets.items():
+        try:
+            adapter.validate_python(dataset)
+        except ValidationError as error:
+            # Behind the name pydantic puts the source that decided which model applies: not a key, so left out.
+            found = error.errors()[0]
+            location = ("datasets", name, *found["loc"][1:])
+            raise PipelineError(_sentence(found, location, where, None)) from error
+    _check_names([raw.get("dataset")], list(datasets), where, "dataset", "a data set")
+
+
+def _check_selection(settings: Settings) -> None:
+    families: tuple[tuple[str, catalogue.Family], ...] = (
+        ("features", "feature"),
+        ("fusions", "fusion"),
+        ("networks", "network"),
+    )
+    for key, family in families:
+        names: list[str] = getattr(settings, key)
+        _check_names(names, catalogue.keys(family), settings.path, key, f"a {family}")
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise PipelineError(f"{settings.path}: `{key}` names {repeated[0]} twice; name it once")
+        for name in names:
+            if name not in settings.methods:
+                raise PipelineError(f"{settings.path}: `{key}` selects {name}, but the mapping `{name}` is missing")
+    if not settings.selected:
+        raise PipelineError(f"{settings.path}: `features` and `networks` are empty; select at least one method")
+
+
+def _validated(model: type[SectionType], value: Any, where: str, location: tuple[str, ...]) -> SectionType:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors()[0]
+        raise PipelineError(_sentence(found, (*location, *found["loc"]), where, model)) from error
+
+
+def _sentence(error: Mapping[str, Any], location: Iterable[Any], where: str, model: type[Section] | None) -> str:
+    key = ".".join(str(part) for part in location)
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        last = key.split(".")[-1]
+        known = list(model.model_fields) if model is not None and len(error["loc"]) == 1 else []
+        hint = _nearest(last, known)
+        return f"{where}: `{key}` is not a known key{hint}" + (f"; allowed: {', '.join(known)}" if known else "")
+    if kind == "missing":
+        return f"{where}: `{key}` is missing"
+    if kind == "value_error":
+        return f"{where}: `{key}`: {message.removeprefix('Value error, ')}"
+    allowed = message.removeprefix("Input should be ")
+    found = error["input"]
+    hint = ""
+    if kind == "literal_error" and isinstance(found, str):
+        hint = _nearest(found, [name.strip(" '") for name in allowed.replace(" or ", ",").split(",")])
+    return f"{where}: `{key}` is {found!r}; allowed: {allowed}{hint}"
+
+
+def _check_names(names: Iterable[Any], known: list[str], where: str, key: str, what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise PipelineError(_wrong_name(where, key, name, known, what))
+
+
+def _wrong_name(where: str, key: str, name: Any, known: Iterable[str], what: str) -> str:
+    known = list(known)
+    place = f"`{key}`: " if key else ""
+    hint = _nearest(str(name), known)
+    return f"{where}: {place}{name!r} is not {what}{hint}; allowed: {', '.join(known) or 'none'}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,83 @@
+"""features: one feature of every image → features/<feature>/{train,val,test}.npy.
+
+Behind the training images stand their augmented copies, in the same order, so row i belongs to image i mod N.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import layout, progress, settings
+from pipeline.data.contract import SPLITS, Split, load_manifest, load_split
+from pipeline.features.base import Codebook, Context, load_feature
+from pipeline.features.extraction import Shards
+from pipeline.files import read_arrays, write_json
+from pipeline.settings import Section, Settings
+from pipeline.workfolder import work_folder
+
+
+def run(key: str) -> None:
+    """Compute one feature for all splits; a killed run goes on after its last finished shard."""
+    chosen = settings.load()
+    feature, parameters = load_feature(chosen, key)
+    codebook = read_arrays(layout.MODELS / key / "codebook.npz", f"codebook@{key}")
+    copies = chosen.augmentation.copies if _augments(chosen) else 0
+    shards = Shards(_work_folder(key, chosen, parameters, codebook, copies))
+    splits = {name: load_split(name) for name in SPLITS}
+    rows = {name: len(split) * (1 + copies if name == "train" else 1) for name, split in splits.items()}
+    seconds = {}
+    with progress.bar(f"features {key}", sum(rows.values())) as bar:
+        context = Context(chosen.seed, chosen.compute.worker_count, chosen.compute.backend)
+        for name, split in splits.items():
+
+            def vectors(part: slice, split: Split = split) -> np.ndarray:
+                return feature.transform(_images(split, part, chosen), parameters, codebook, context)
+
+            seconds[name] = shards.write(name, vectors, rows[name], bar.advance)
+    target = layout.FEATURES / key
+    shards.publish(target, list(SPLITS))
+    cost = {
+        "training_seconds": seconds["train"],
+        "prediction_seconds": seconds["test"] / rows["test"],
+        "copies": copies,
+    }
+    write_json(target / "cost.json", cost)
+
+
+def _augments(chosen: Settings) -> bool:
+    allowed = chosen.source.augmentation
+    return allowed.mirror or allowed.shift > 0
+
+
+def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
+    """Rows of a split; beyond its end come the augmented copies."""
+    rows = np.arange(part.start, part.stop)
+    numbers = rows % len(split)
+    images = np.asarray(split.images[numbers])
+    copy = rows // len(split)
+    if copy.max() == 0:
+        return images
+    import torch
+
+    from pipeline.training.augmentation import augment
+
+    for number in np.unique(copy[copy > 0]):
+        chosen_rows = copy == number
+        batch = torch.from_numpy(images[chosen_rows])
+        changed = augment(batch, numbers[chosen_rows], int(number), chosen.seed, chosen.source.augmentation)
+        images[chosen_rows] = changed.numpy()
+    return images
+
+
+def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Codebook, copies: int) -> Path:
+    code = Path(__file__).parents[1]
+    return work_folder(
+        f"features-{key}",
+        [code / "features", code / "encoding"],
+        parameters=parameters.model_dump(),
+        splits=load_manifest()["splits"],
+        codebook={name: [list(values.shape), float(values.sum())] for name, values in codebook.items()},
+        copies=copies,
+        augmentation=chosen.source.augmentation.model_dump(),
+        seed=chosen.seed,
+    )

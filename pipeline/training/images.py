@@ -1,0 +1,75 @@
+"""Packed images, ready for a network: bytes on the device where they fit, float and normalised batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipeline.data.contract import Split
+
+#: Share of the device's free memory that images may take; beyond it they stay on disk and are read in batches.
+RESIDENT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Zero mean and unit variance, channel by channel, over train. In units of bytes (0-255)."""
+
+    mean: list[float]
+    std: list[float]
+
+    @staticmethod
+    def of(split: Split, channels: int) -> Normalisation:
+        """Measure it on train, in chunks."""
+        sums, squares, count = np.zeros(3), np.zeros(3), 0
+        for start in range(0, len(split), 4096):
+            pixels = np.asarray(split.images[start : start + 4096]).reshape(-1, 3)
+            for channel in range(3):
+                histogram = np.bincount(pixels[:, channel], minlength=256)
+                sums[channel] += histogram @ np.arange(256.0)
+                squares[channel] += histogram @ np.arange(256.0) ** 2
+            count += len(pixels)
+        mean = sums / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+        return Normalisation(mean[:channels].tolist(), std[:channels].tolist())
+
+
+class Images:
+    """A split on a device, uint8 (N, H, W, C); C is 1 where all images are grey."""
+
+    def __init__(self, split: Split, channels: int, device: torch.device) -> None:
+        self.labels = torch.from_numpy(split.labels).to(device)
+        self._device = device
+        self._channels = channels
+        self._stored: np.ndarray | torch.Tensor = split.images
+        if split.images.size / 3 * channels < RESIDENT_SHARE * _free_memory(device):
+            self._stored = torch.from_numpy(np.array(split.images[..., :channels])).to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, numbers: np.ndarray) -> torch.Tensor:
+        """The images of these numbers, uint8 (B, H, W, C) on the device."""
+        if isinstance(self._stored, torch.Tensor):
+            return self._stored.index_select(0, torch.from_numpy(numbers).to(self._device))
+        order = np.argsort(numbers)  # read forwards through the file
+        chosen = np.empty((len(numbers), *self._stored.shape[1:3], self._channels), np.uint8)
+        chosen[order] = self._stored[numbers[order]][..., : self._channels]
+        return torch.from_numpy(chosen).to(self._device)
+
+
+def to_input(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
+    """uint8 (B, H, W, C) → float32 (B, C, H, W), normalised; channels-last in memory, as it came."""
+    mean = torch.tensor(normalisation.mean, device=images.device)
+    std = torch.tensor(normalisation.std, device=images.device)
+    return ((images.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+
+#: Everything as small as it can be while every stage still has something to do.
+TINY: dict[str, Any] = {
+    "prepare.data_root": "datasets",
+    "datasets.objects.image_size": 32,
+    "datasets.objects.images_per_class": {"train": 6, "val": 3, "test": 3},
+    "sift_bow.features.words": 20,
+    "sift_bow.features.sample": 2000,
+    "lenet5.epochs": 2,
+    "lenet5.trial_epochs": 1,
+    "alexnet.width": 0.05,
+    "alexnet.epochs": 2,
+    "alexnet.trial_epochs": 1,
+    "alexnet.precision": "fp32",
+    "alexnet.batch_size": 40,
+    "evaluation.gallery": 3,
+}
+
+
+def edit(folder: Path, changes: dict[str, Any]) -> None:
+    """Set dotted keys in a folder's params.yaml."""
+    yaml = YAML()
+    path = folder / "params.yaml"
+    params = yaml.load(path)
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        section = params
+        for name in above:
+            section = section[name]
+        section[last] = value
+    with open(path, "w") as file:
+        yaml.dump(params, file)
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of this environment in a folder."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment.pop("PYTHONPATH", None)
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m pipeline …` as a person would."""
+    return command(folder, sys.executable, "-m", "pipeline", *arguments)
+
+
+def make_project(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """A copy of the project with tiny settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=ignore)
+    edit(folder, TINY | (changes or {}))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny project, which is also the current folder."""
+    folder = make_project(tmp_path / "project")
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies
+from scipy.stats import binomtest
+
+from pipeline.classifiers.fusion import fit_weights, fuse
+from pipeline.data.contract import Split
+from pipeline.errors import PipelineError
+from pipeline.evaluation.metrics import confusion, per_class_error, ranks, top_k_error, wilson_interval
+from pipeline.evaluation.scores import Cost, read_cost, read_scores, write_result
+from pipeline.evaluation.significance import holm, mcnemar
+
+SCORES = np.array([[3, 2, 1, 0], [0, 3, 2, 1], [1, 0, 3, 2], [2, 1, 0, 3]], float)
+
+
+def test_ranks_by_hand() -> None:
+    assert ranks(SCORES, np.array([0, 1, 3, 2])).tolist() == [0, 0, 1, 3]
+
+
+@pytest.mark.parametrize(("k", "error"), [(1, 0.5), (2, 0.25), (3, 0.25), (4, 0.0)])
+def test_top_k_error_by_hand(k: int, error: float) -> None:
+    assert top_k_error(SCORES, np.array([0, 1, 3, 2]), k) == error
+
+
+def test_constant_scores_are_no_free_hits() -> None:
+    labels = np.repeat(np.arange(10), 3)
+    assert top_k_error(np.zeros((30, 10)), labels, 1) == 0.9
+    assert top_k_error(np.zeros((30, 10)), labels, 5) == 0.5
+
+
+@given(strategies.integers(1, 400), strategies.floats(0, 1), strategies.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_equals_scipy(count: int, share: float, confidence: float) -> None:
+    wrong = round(share * count)
+    expected = binomtest(wrong, count).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(wrong, count, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_confusion_and_per_class_by_hand() -> None:
+    labels = np.array([0, 1, 3, 3])
+    assert confusion(SCORES, labels, 4).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
+    errors = per_class_error(SCORES, labels, 4)
+    assert errors[[0, 1, 3]].tolist() == [0, 0, 0.5]
+    assert np.isnan(errors[2])
+
+
+def test_mcnemar_by_hand() -> None:
+    a = np.array([True] * 8 + [False] * 12)
+    b = np.array([True] * 2 + [False] * 6 + [True] + [False] * 11)
+    # 6 images only a gets wrong, 1 only b: two tails of 7 fair coins with at most 1 head.
+    assert mcnemar(a, b) == pytest.approx(2 * (1 + 7) / 2**7)
+    assert mcnemar(a, a) == 1
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+def test_fusion_prefers_the_better_member_and_beats_both() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 5, 4000)
+    truth = np.eye(5)[labels]
+    good, poor = truth + random.normal(0, 0.6, truth.shape), truth + random.normal(0, 1.2, truth.shape)
+    noise = random.normal(0, 1, truth.shape)
+    weights = fit_weights([good[:2000], poor[:2000], noise[:2000]], labels[:2000])
+    assert weights[0] > weights[1] > weights[2] >= 0
+    assert weights[2] < 0.1 * weights[0]
+    fused = top_k_error(fuse([good[2000:], poor[2000:], noise[2000:]], weights), labels[2000:], 1)
+    assert fused < top_k_error(good[2000:], labels[2000:], 1)
+
+
+# ------------------------------------------------------------------------------------------ the score contract
+
+COST = Cost(1.0, 0.1, 10, 20, None, "cpu", "fp32", 2)
+
+
+def splits() -> dict[str, Split]:
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    return {name: Split(name, images, np.arange(4), [f"{name}/{i} ü" for i in range(4)]) for name in ("val", "test")}
+
+
+def test_scores_come_back_as_they_were(tmp_path: Path) -> None:
+    write_result(tmp_path, {"val": SCORES, "test": -SCORES}, splits(), COST, [])
+    read = read_scores(tmp_path, splits(), 4, "svm@hog")
+    np.testing.assert_array_equal(read["test"], -SCORES)
+    assert read["val"].dtype == np.float32
+    assert read_cost(tmp_path, "svm@hog") == COST
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_not_written(tmp_path: Path, bad: float) -> None:
+    broken = SCORES.copy()
+    broken[2, 1] = bad
+    with pytest.raises(PipelineError, match=r"1 of 4 images have NaN or infinite scores.*number 2"):
+        write_result(tmp_path / "hog", {"val": SCORES, "test": broken}, splits(), COST, [])
+    assert not (tmp_path / "hog").exists()
+
+
+def test_foreign_missing_and_damaged_scores_name_the_stage(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="rerun the stage svm@hog"):
+        read_scores(tmp_path, splits(), 4, "svm@hog")
+    write_result(tmp_path, {"val": SCORES, "test": SCORES}, splits(), COST, [])
+    with pytest.raises(PipelineError, match=r"have the shape \(4, 4\), expected 4×5"):
+        read_scores(tmp_path, splits(), 5, "svm@hog")
+    others = {name: Split(name, split.images, split.labels, ["x"] * 4) for name, split in splits().items()}
+    with pytest.raises(PipelineError, match="other images"):
+        read_scores(tmp_path, others, 4, "svm@hog")
+    whole = (tmp_path / "scores.npz").read_bytes()
+    (tmp_path / "scores.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PipelineError, match=r"scores\.npz: cannot be read.*svm@hog"):
+        read_scores(tmp_path, splits(), 4, "svm@hog")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+from skimage.feature import hog as reference
+
+from pipeline.errors import PipelineError
+from pipeline.features.base import Context
+from pipeline.features.hog import Settings, cell_histograms, fit, hog, transform
+
+RANDOM = np.random.default_rng(0)
+NOISE = RANDOM.integers(0, 256, (3, 37, 46, 3), dtype=np.uint8)
+REAL = np.stack([skimage.data.astronaut()[:64, 200:280], skimage.data.coffee()[100:164, 300:380]])
+
+
+@pytest.mark.parametrize("images", [NOISE, REAL], ids=["noise", "photographs"])
+@pytest.mark.parametrize(
+    ("orientations", "cell", "block", "norm"),
+    [(9, 8, 2, "L2-Hys"), (9, 4, 3, "L2"), (6, 5, 1, "L1"), (12, 6, 2, "L1-sqrt"), (8, 3, 4, "L2-Hys")],
+)
+@pytest.mark.parametrize("kind", ["bytes", "float64", "float32", "sqrt"])
+def test_equals_scikit_image(
+    images: np.ndarray, orientations: int, cell: int, block: int, norm: str, kind: str
+) -> None:
+    if kind.startswith("float"):
+        images = (images / 255).astype(kind)
+    root = kind == "sqrt"
+    expected = np.stack(
+        [
+            reference(image, orientations, (cell, cell), (block, block), norm, transform_sqrt=root, channel_axis=-1)
+            for image in images
+        ]
+    )
+    ours = hog(images, orientations, cell, block, norm, root)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_grey_images_equal_the_reference_without_channels() -> None:
+    expected = reference(NOISE[0, ..., 0], 9, (8, 8), (2, 2))
+    np.testing.assert_allclose(hog(NOISE[:1, ..., :1], 9, 8, 2)[0], expected, atol=1e-5)
+
+
+def test_the_lectures_example_has_10800_numbers() -> None:
+    assert cell_histograms(np.zeros((1, 240, 320, 3), np.uint8), 9, 8).shape == (1, 30, 40, 9)
+
+
+def test_threads_and_batches_change_nothing() -> None:
+    many = np.tile(NOISE, (200, 1, 1, 1))
+    np.testing.assert_array_equal(hog(many, workers=1), hog(many, workers=3))
+
+
+def test_a_constant_image_is_all_zeros() -> None:
+    assert not hog(np.full((2, 32, 32, 3), 77, np.uint8)).any()
+
+
+def test_brighter_by_a_constant_is_the_same() -> None:
+    dark = (NOISE // 2).astype(np.uint8)
+    np.testing.assert_allclose(hog(dark), hog(dark + 100), atol=1e-6)
+
+
+def test_a_vertical_edge_falls_into_the_first_direction() -> None:
+    image = np.zeros((1, 16, 16, 3), np.uint8)
+    image[:, :, 8:] = 255
+    cells = cell_histograms(image, 9, 8)[0]
+    assert cells[..., 0].sum() > 0
+    assert cells[..., 1:].sum() == 0
+
+
+def settings(**changes: object) -> Settings:
+    values = {
+        "orientations": 9,
+        "pixels_per_cell": "auto",
+        "cells_per_block": 2,
+        "block_norm": "L2-Hys",
+        "transform_sqrt": False,
+    }
+    return Settings.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(("side", "cell"), [(64, 8), (48, 6), (32, 4), (28, 3), (8, 2)])
+def test_auto_takes_an_eighth_of_the_side(side: int, cell: int) -> None:
+    assert settings().cell_of(side, side + 10) == cell
+
+
+def test_a_cell_too_large_for_the_image_is_named_with_the_largest_that_works() -> None:
+    with pytest.raises(PipelineError, match=r"hog\.features\.pixels_per_cell.*30.*largest cell that works is 16"):
+        fit(np.zeros((1, 32, 32, 3), np.uint8), settings(pixels_per_cell=30), Context(0))
+
+
+def test_transform_uses_the_settings() -> None:
+    vectors = transform(NOISE, settings(orientations=7), {}, Context(0))
+    assert vectors.shape == (3, (37 // 4 - 1) * (46 // 4 - 1) * 4 * 7)

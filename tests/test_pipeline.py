@@ -1,0 +1,232 @@
+"""The whole graph on tiny data, through DVC, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import layout
+from tests.conftest import ROOT, command, edit, make_project, pipeline
+
+METHODS = {"color_histogram", "hog", "sift_bow", "all_classical", "lenet5", "alexnet"}
+
+
+def repro(folder: Path) -> list[str]:
+    """Run `dvc repro`; the stages that it ran, in order."""
+    done = command(folder, sys.executable, "-m", "dvc", "repro")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return re.findall(r"Running stage '([^']+)'", done.stdout)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with the tiny project, once reproduced. Tests of this module change it in order."""
+    folder = make_project(tmp_path_factory.mktemp("repository") / "project")
+    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    (folder / "reports").mkdir()
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        done = command(folder, "git", *identity, *arguments)
+        assert done.returncode == 0, done.stderr
+    stages = repro(folder)
+    assert len(stages) == 3 + 3 * 3 + 1 + 2
+    return folder
+
+
+def metrics(folder: Path) -> dict:
+    return json.loads((folder / layout.METRICS).read_text())
+
+
+def test_every_method_has_errors_and_the_report_stands(repository: Path) -> None:
+    found = metrics(repository)["methods"]
+    assert set(found) == METHODS
+    for values in found.values():
+        for split in ("val", "test"):
+            for k in (1, 5):
+                low, error, high = (values[split][f"top{k}_{name}"] for name in ("low", "error", "high"))
+                assert 0 <= low <= error <= high <= 100
+            assert values[split]["top5_error"] <= values[split]["top1_error"]
+        assert values["cost"]["training_seconds"] > 0
+    page = (repository / layout.PAGE).read_text()
+    assert "Leaderboard by era" in page
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+
+
+def test_a_second_repro_runs_nothing(repository: Path) -> None:
+    assert repro(repository) == []
+
+
+def test_git_sees_nothing_but_the_lock_file(repository: Path) -> None:
+    status = command(repository, "git", "status", "--short").stdout.split()
+    assert status == ["??", "dvc.lock"]
+
+
+def test_dvc_shows_metrics_and_plots(repository: Path) -> None:
+    shown = command(repository, sys.executable, "-m", "dvc", "metrics", "show", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert "top1_error" in shown.stdout
+    plots = command(repository, sys.executable, "-m", "dvc", "plots", "show", "-o", "plots-page")
+    assert plots.returncode == 0, plots.stderr
+    page = (repository / "plots-page" / "index.html").read_text()
+    for text in ("Top-1 test error", "Confusion of the best method", "Learning curves"):
+        assert text in page
+    shutil.rmtree(repository / "plots-page")
+
+
+def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository: Path) -> None:
+    edit(repository, {"hog.features.orientations": 7})
+    assert set(repro(repository)) == {
+        "codebook@hog", "features@hog", "svm@hog", "fuse@all_classical", "evaluate", "report",
+    }  # fmt: skip
+
+
+def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
+    edit(repository, {"hog.svm": {"C": [0.02, 0.2, 2.0, 20.0]}})
+    assert set(repro(repository)) == {"svm@hog", "fuse@all_classical", "evaluate", "report"}
+
+
+def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
+    edit(repository, {"lenet5.label_smoothing": 0.1})
+    assert set(repro(repository)) == {"cnn@lenet5", "evaluate", "report"}
+
+
+def test_the_reports_code_retrains_nothing(repository: Path) -> None:
+    template = repository / "pipeline" / "report" / "templates" / "page.html"
+    template.write_text(template.read_text().replace("Leaderboard by era", "Who wins"))
+    assert repro(repository) == ["report"]
+    assert "Who wins" in (repository / layout.PAGE).read_text()
+
+
+def test_a_removed_method_disappears(repository: Path) -> None:
+    edit(repository, {"features": ["color_histogram", "hog"], "networks": ["lenet5"]})
+    assert set(repro(repository)) == {"fuse@all_classical", "evaluate", "report"}
+    assert set(metrics(repository)["methods"]) == METHODS - {"sift_bow", "alexnet"}
+    table = (repository / layout.PAGE).read_text().split("</table>")[0]
+    assert "AlexNet" not in table
+
+
+def test_another_data_set_is_one_word(repository: Path) -> None:
+    edit(repository, {"dataset": "digits", "features": ["hog"], "fusions": [], "networks": []})
+    assert set(repro(repository)) == {"prepare", "codebook@hog", "features@hog", "svm@hog", "evaluate", "report"}
+    found = metrics(repository)
+    assert found["dataset"] == "digits"
+    assert found["methods"]["hog"]["test"]["top1_error"] < 15
+    assert "Only hand-crafted methods were selected" in (repository / layout.PAGE).read_text()
+
+
+# ------------------------------------------------------------------------------------------------- determinism
+
+
+STAGES = (
+    ["prepare"],
+    *(["codebook", key] for key in ("hog", "sift_bow")),
+    *(["features", key] for key in ("hog", "sift_bow")),
+    *(["svm", key] for key in ("hog", "sift_bow")),
+    ["fuse", "all_classical"],
+    ["cnn", "lenet5"],
+)
+
+
+def test_the_same_params_give_the_same_scores_for_any_number_of_workers(tmp_path: Path) -> None:
+    scores: list[dict[str, np.ndarray]] = []
+    for name, workers in (("one", 1), ("two", 2), ("again", 2)):
+        changes = {"compute.workers": workers, "features": ["hog", "sift_bow"], "networks": ["lenet5"]}
+        folder = make_project(tmp_path / name, changes)
+        run_all = "import sys; from pipeline.__main__ import app\n"
+        run_all += "".join(f"app({stage!r}, standalone_mode=False)\n" for stage in STAGES)
+        done = command(folder, sys.executable, "-c", run_all)
+        assert done.returncode == 0, done.stderr[-3000:]
+        scores.append({})
+        for path in sorted(folder.glob("results/*/*/scores.npz")):
+            with np.load(path) as arrays:
+                scores[-1] |= {f"{path.parent.name} {key}": arrays[key] for key in ("val", "test")}
+    assert len(scores[0]) == 2 * 4
+    for other in scores[1:]:
+        for key, values in scores[0].items():
+            np.testing.assert_array_equal(values, other[key], err_msg=key)
+
+
+def test_a_killed_features_stage_goes_on_after_the_last_shard(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.features import extraction, hog
+    from pipeline.stages import codebook, features, prepare
+
+    monkeypatch.setattr(extraction, "SHARD", 40)
+    prepare.run()
+    codebook.run("hog")
+    features.run("hog")
+    expected = {name: np.load(layout.FEATURES / "hog" / f"{name}.npy") for name in ("train", "val", "test")}
+    assert len(expected["train"]) == 2 * 120  # the augmented copies stand behind the images
+    assert (expected["train"][:120] != expected["train"][120:]).any()
+    shutil.rmtree(layout.FEATURES)
+
+    calls = 0
+    whole = hog.transform
+
+    def dies(*arguments: object) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hog, "transform", dies)
+    with pytest.raises(KeyboardInterrupt):
+        features.run("hog")
+    assert not layout.FEATURES.exists()
+    features.run("hog")
+    # 6 shards of train, 2 of val, 2 of test; three were done before the kill, the fourth was lost.
+    assert calls == 10 + 1
+    for name, values in expected.items():
+        np.testing.assert_array_equal(np.load(layout.FEATURES / "hog" / f"{name}.npy"), values)
+    assert not list(layout.WORK.glob("features-hog-*"))
+
+
+# ------------------------------------------------------------------------------------------------ command line
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "words"),
+    [
+        ({"dataset": "nothing"}, ["prepare"], ["'nothing' is not a data set"]),
+        ({"budget": "free"}, ["prepare"], ["'free' is not a budget"]),
+        ({"dataset": "photos"}, ["prepare"], ["datasets/photos: there is no such folder"]),
+        ({}, ["evaluate"], ["data/manifest.json: cannot be read", "rerun the stage prepare"]),
+        ({}, ["features", "hog"], ["codebook.npz: cannot be read", "rerun the stage codebook@hog"]),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_exit_code_1(
+    project: Path, changes: dict, arguments: list[str], words: list[str]
+) -> None:
+    edit(project, changes)
+    done = pipeline(project, *arguments)
+    assert done.returncode == 1
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_help_names_every_stage_and_imports_nothing_heavy(project: Path) -> None:
+    done = pipeline(project, "--help")
+    assert done.returncode == 0
+    for stage in ("prepare", "codebook", "features", "svm", "fuse", "cnn", "evaluate", "report"):
+        assert stage in done.stdout
+    code = (
+        "import sys, pipeline.__main__; print([m for m in ('torch', 'numpy', 'pydantic', 'cv2') if m in sys.modules])"
+    )
+    assert command(project, sys.executable, "-c", code).stdout.strip() == "[]"
+
+
+def test_outside_a_project_the_missing_params_are_named(tmp_path: Path) -> None:
+    make_project(tmp_path / "p")
+    (tmp_path / "p" / "params.yaml").unlink()
+    done = pipeline(tmp_path / "p", "prepare")
+    assert done.returncode == 1
+    assert "params.yaml is missing" in done.stderr

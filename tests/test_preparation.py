@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, strategies
+from hypothesis import settings as hypothesis_settings
+
+from pipeline import layout, settings
+from pipeline.data import duplicates, packing, preparation
+from pipeline.data.contract import ImageWriter, load_manifest, load_split
+from pipeline.data.sources import base
+from pipeline.data.sources.base import Source, part_of_array
+from pipeline.data.splits import assign, stratified
+from pipeline.errors import PipelineError
+from tests.conftest import edit
+
+RANDOM = np.random.default_rng(0)
+PHOTOGRAPH = skimage.data.astronaut()
+
+
+def crops(count: int, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    corners = random.integers(0, 512 - 48, (count, 2))
+    return np.stack([PHOTOGRAPH[y : y + 48, x : x + 48] for y, x in corners])
+
+
+# ------------------------------------------------------------------------------------------------------ splits
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(
+    strategies.lists(strategies.integers(3, 40), min_size=2, max_size=6),
+    strategies.floats(0.05, 0.5),
+    strategies.floats(0.05, 0.5),
+    strategies.integers(0, 5),
+)
+def test_splits_are_disjoint_complete_and_hold_every_class(
+    counts: list[int], val: float, test: float, seed: int
+) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    classes = [str(label) for label in range(len(counts))]
+    splits = assign({"all": labels}, classes, val, test, None, seed)
+    together = np.concatenate([split.indices for split in splits.values()])
+    assert sorted(together.tolist()) == list(range(len(labels)))
+    for split in splits.values():
+        assert set(labels[split.indices]) == set(range(len(counts)))
+        assert (np.diff(split.indices) > 0).all()
+    again = assign({"all": labels}, classes, val, test, None, seed)
+    for name, split in splits.items():
+        np.testing.assert_array_equal(split.indices, again[name].indices)
+
+
+def test_shares_follow_the_classes_sizes() -> None:
+    labels = np.repeat([0, 1, 2], [1000, 500, 10])
+    drawn = stratified(labels, 0.1, np.random.default_rng(0), ["a", "b", "c"])
+    assert np.bincount(labels[drawn]).tolist() == [100, 50, 1]
+
+
+def test_another_seed_draws_another_split() -> None:
+    labels = {"all": np.repeat([0, 1], 50)}
+    one, two = (assign(labels, ["a", "b"], 0.2, 0.2, None, seed)["test"].indices for seed in (0, 1))
+    assert one.tolist() != two.tolist()
+
+
+def test_a_limit_keeps_a_stratified_share_of_train_and_leaves_the_rest_alone() -> None:
+    labels = {"train": np.repeat([0, 1], [300, 100]), "test": np.repeat([0, 1], 10)}
+    full, limited = (assign(labels, ["a", "b"], 0.1, 0.2, limit, 0) for limit in (None, 40))
+    assert np.bincount(labels["train"][limited["train"].indices]).tolist() == [30, 10]
+    for name in ("val", "test"):
+        np.testing.assert_array_equal(full[name].indices, limited[name].indices)
+    assert set(limited["train"].indices) < set(full["train"].indices)
+
+
+# -------------------------------------------------------------------------------------------------- duplicates
+
+
+def changed(images: np.ndarray) -> dict[str, np.ndarray]:
+    import cv2
+
+    def jpeg(image: np.ndarray) -> np.ndarray:
+        return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+
+    return {
+        "recompressed": np.stack([jpeg(image) for image in images]),
+        "brighter": np.clip(images.astype(int) + 12, 0, 255).astype(np.uint8),
+        "smaller and back": np.stack(
+            [cv2.resize(cv2.resize(i, (36, 36), interpolation=cv2.INTER_AREA), (48, 48)) for i in images]
+        ),
+    }
+
+
+@pytest.mark.parametrize("change", ["recompressed", "brighter", "smaller and back"])
+def test_near_twins_are_found_and_others_are_not(change: str) -> None:
+    train, test = crops(60, seed=1), crops(40, seed=2)
+    test[:10] = changed(train[20:30])[change]
+    found = duplicates.across({"train": duplicates.sign(train), "test": duplicates.sign(test)})
+    near = {(pair.later_index, pair.earlier_index) for pair in found.pairs}
+    assert {index for index, _ in near} <= set(range(10))
+    assert len(near & {(i, 20 + i) for i in range(10)}) >= 8
+    assert {pair.kind for pair in found.pairs} == {"near"}
+
+
+def test_exact_twins_are_all_found() -> None:
+    train, test = crops(30, seed=1), crops(5, seed=2)
+    train[[3, 7]] = test[2]
+    found = duplicates.across({"train": duplicates.sign(train), "test": duplicates.sign(test)})
+    assert [(pair.later_index, pair.earlier_index, pair.kind) for pair in found.pairs] == [(2, 3, "exact")]
+    assert found.exact["train"] == {3, 7}
+
+
+def test_constant_images_are_not_twins_of_everything() -> None:
+    flat = np.stack([np.full((32, 32, 3), value, np.uint8) for value in range(40)])
+    found = duplicates.across({"train": duplicates.sign(flat[:20]), "test": duplicates.sign(flat[20:])})
+    assert found.pairs == []
+
+
+def test_hashing_by_bands_finds_what_comparing_all_pairs_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MIN_CORRELATION", -2.0)
+    a, b = crops(150, seed=3), crops(150, seed=4)
+    b[:75] = np.clip(a[:75].astype(int) + RANDOM.integers(-30, 30, a[:75].shape), 0, 255).astype(np.uint8)
+    first, second = duplicates.sign(a), duplicates.sign(b)
+    distance = np.bitwise_count(second.perceptual[:, None] ^ first.perceptual[None])
+    expected = set(np.flatnonzero((distance <= duplicates.MAX_DISTANCE).any(axis=0)).tolist())
+    assert duplicates.across({"train": first, "test": second}).near["train"] == expected
+    assert len(expected) > 30
+
+
+def source(train: np.ndarray, test: np.ndarray | None = None) -> Source:
+    labels = np.arange(len(train)) % 3
+    parts = {"all" if test is None else "train": part_of_array(train, labels, "train", None)}
+    if test is not None:
+        parts["test"] = part_of_array(test, np.arange(len(test)) % 3, "test", None)
+    return Source(["a", "b", "c"], parts, "made for a test")
+
+
+@pytest.mark.parametrize(
+    ("policy", "dropped"),
+    [("auto", 0), ("report", 0), ("drop_exact", 2), ("drop_near", 3)],
+)
+def test_duplicates_are_dropped_from_train_and_never_from_test(
+    project: Path, monkeypatch: pytest.MonkeyPatch, policy: str, dropped: int
+) -> None:
+    train, test = crops(90, seed=5), crops(12, seed=6)
+    edit(project, {"prepare.duplicates": policy})
+    chosen = settings.load()
+    rows = assign({"train": np.arange(90) % 3, "test": np.arange(12) % 3}, ["a", "b", "c"], 0.1, 0.2, None, 0)["train"]
+    train[rows.indices[:2]] = test[4]
+    train[rows.indices[2]] = changed(test[5:6])["recompressed"][0]
+    monkeypatch.setattr(preparation, "open_source", lambda _: source(train, test))
+    manifest = preparation.prepare(chosen, layout.DATA, layout.WORK)
+    assert manifest["duplicates"]["counts"] == {"exact: test in train": 1, "near: test in train": 1}
+    assert manifest["duplicates"]["dropped"] == ({"train": dropped} if dropped else {})
+    assert manifest["splits"]["train"]["count"] == len(rows.indices) - dropped == len(load_split("train"))
+    assert manifest["splits"]["test"]["count"] == 12
+    kept = {image.tobytes() for image in load_split("train").images}
+    assert (test[4].tobytes() in kept) == (dropped == 0)
+
+
+def test_where_we_split_exact_twins_are_dropped_by_default(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.concatenate([crops(60, seed=7)] * 2)
+    monkeypatch.setattr(preparation, "open_source", lambda _: source(images))
+    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    contents = {name: {image.tobytes() for image in load_split(name).images} for name in ("train", "val", "test")}
+    assert not contents["train"] & contents["test"]
+    assert not contents["val"] & contents["test"]
+    assert not contents["train"] & contents["val"]
+
+
+# ----------------------------------------------------------------------------------------------------- packing
+
+
+def test_packing_keeps_images_labels_and_names_together(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.zeros((700, 8, 8, 3), np.uint8)
+    images[:, 0, 0] = np.stack([np.arange(700) // 256, np.arange(700) % 256, np.arange(700) % 3], axis=1)
+    monkeypatch.setattr(packing, "CHUNK", 64)
+    monkeypatch.setattr(preparation, "open_source", lambda _: source(images))
+    edit(project, {"prepare.duplicates": "report"})
+    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    for name in ("train", "val", "test"):
+        split = load_split(name)
+        number = split.images[:, 0, 0, 0].astype(int) * 256 + split.images[:, 0, 0, 1]
+        assert split.images.dtype == np.uint8
+        assert split.ids == [f"train/{index:06d}" for index in number]
+        np.testing.assert_array_equal(split.labels, split.images[:, 0, 0, 2])
+
+
+def test_the_fingerprint_sees_a_pixel_a_label_and_a_name() -> None:
+    images = crops(6)
+
+    def packed(images: np.ndarray, labels: list[int], ids: list[str]) -> str:
+        signed = duplicates.sign(images)
+        return packing.fingerprint(packing.Packed(np.array(labels), ids, signed, False, (48, 48, 3), []))
+
+    labels, ids = [0, 1, 2, 0, 1, 2], list("abcdef")
+    other = images.copy()
+    other[5, 47, 47, 2] ^= 1
+    prints = {
+        packed(images, labels, ids),
+        packed(other, labels, ids),
+        packed(images, [0, 1, 2, 0, 1, 1], ids),
+        packed(images, labels, list("abcdeg")),
+        packed(images[::-1].copy(), labels, ids),
+    }
+    assert len(prints) == 5
+
+
+def test_the_image_writers_file_is_an_ordinary_npy(tmp_path: Path) -> None:
+    images = crops(11)
+    with ImageWriter(tmp_path / "a.npy") as writer:
+        for part in (images[:4], images[4:4], images[4:]):
+            writer.append(part)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), images)
+    with ImageWriter(tmp_path / "a.npy") as writer:
+        writer.append(images)
+        with pytest.raises(PipelineError, match="after images of"):
+            writer.append(images[:, :20])
+
+
+def test_grey_is_noticed() -> None:
+    grey = np.repeat(RANDOM.integers(0, 256, (3, 9, 9, 1), dtype=np.uint8), 3, axis=3)
+    assert packing.is_grey(grey)
+    grey[2, 8, 8, 1] ^= 1
+    assert not packing.is_grey(grey)
+
+
+def test_a_full_disk_leaves_the_old_data_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, {"dataset": "digits"})
+    chosen = settings.load()
+    before = preparation.prepare(chosen, layout.DATA, layout.WORK)
+
+    class FullDisk:
+        def __init__(self, file: IO[bytes]) -> None:
+            self._file, self._room = file, 100_000
+
+        def write(self, data: bytes) -> int:
+            self._room -= len(memoryview(data).cast("B"))
+            if self._room < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self._file.write(data)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._file, name)
+
+    start = ImageWriter.__init__
+
+    def opened(self: ImageWriter, path: Path) -> None:
+        start(self, path)
+        self._file = FullDisk(self._file)  # type: ignore[assignment]
+
+    monkeypatch.setattr(ImageWriter, "__init__", opened)
+    with pytest.raises(PipelineError, match="No space left on device"):
+        preparation.prepare(chosen, layout.DATA, layout.WORK)
+    assert load_manifest() == before
+    assert len(load_split("train")) == before["splits"]["train"]["count"]
+    assert not (layout.WORK / "prepare").exists()
+
+
+def test_a_killed_prepare_leaves_nothing_half_written(project: Path) -> None:
+    edit(project, {"datasets.objects.images_per_class": {"train": 2000, "val": 3, "test": 3}})
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "prepare"], cwd=project, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    begun = project / "work" / "prepare" / "train" / "images.npy"
+    while not (begun.exists() and begun.stat().st_size > 1000):
+        assert running.poll() is None, "prepare ended before it could be killed"
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not Path("data").exists()
+    edit(project, {"datasets.objects.images_per_class": {"train": 4, "val": 3, "test": 3}})
+    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    assert len(load_split("train")) == 80
+    assert not (layout.WORK / "prepare").exists()
+
+
+def test_the_same_seed_gives_the_same_data_for_any_number_of_workers(project: Path) -> None:
+    manifests = []
+    for workers in (1, 2):
+        edit(project, {"compute.workers": workers})
+        manifests.append(preparation.prepare(settings.load(), layout.DATA, layout.WORK))
+    assert manifests[0] == manifests[1]
+
+
+def test_damaged_data_names_the_stage(project: Path) -> None:
+    edit(project, {"dataset": "digits"})
+    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    labels = layout.DATA / "val" / "labels.npy"
+    np.save(labels, np.load(labels)[:-1])
+    with pytest.raises(PipelineError, match="don't fit together; rerun the stage prepare"):
+        load_split("val")
+    labels.write_bytes(b"")
+    with pytest.raises(PipelineError, match="rerun the stage prepare"):
+        load_split("val")
+
+
+def test_images_are_scaled_to_the_centre_square() -> None:
+    wide = np.zeros((1, 20, 60, 3), np.uint8)
+    wide[:, :, 20:40] = 200
+    part = base.part_of_array(wide, np.zeros(1, int), "x", 10)
+    scaled = part.read(np.array([0])).images
+    assert scaled.shape == (1, 10, 10, 3)
+    assert (scaled == 200).all()
