@@ -25,6 +25,7 @@ class Method:
         module: the module that implements it.
         parts: the steps from pixels to scores.
         citation: the source.
+        departures: where it is not as published, for the report.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Method:
     module: str
     parts: str
     citation: str
+    departures: str = ""
 
     def load(self) -> ModuleType:
         """Import the module (only now: some need torch or a compiler)."""
@@ -70,6 +72,7 @@ METHODS: tuple[Method, ...] = (
         family="feature",
         module="pipeline.features.sift_bow",
         parts="SIFT keypoints → k-means vocabulary → histogram of visual words → explicit kernel map → linear SVM",
+        departures="keypoints of OpenCV's detector on enlarged images; explicit maps of Vedaldi & Zisserman (2012)",
         citation="Csurka et al., Visual categorization with bags of keypoints, ECCV workshop 2004; Lowe, IJCV 2004",
     ),
     Method(
@@ -91,6 +94,8 @@ METHODS: tuple[Method, ...] = (
         module="pipeline.networks.lenet5",
         parts="two convolutions with trainable subsampling, three further layers, scaled tanh",
         citation="LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document recognition, 1998",
+        departures="softmax output in the place of RBF units; start with deviation fan-in^-½; images of other sizes "
+        "brought to 32×32; SGD with momentum and a one-cycle learning rate",
     ),
     Method(
         key="alexnet",
@@ -101,6 +106,8 @@ METHODS: tuple[Method, ...] = (
         module="pipeline.networks.alexnet",
         parts="five convolutions, ReLU, local response normalisation, overlapping pooling, dropout",
         citation="Krizhevsky, Sutskever & Hinton, ImageNet classification with deep CNNs, NIPS 2012",
+        departures="below 112 pixels a 5×5 stem in the place of 11×11 stride 4; He's start; `width` of the layers as "
+        "in the settings; one-cycle learning rate; no PCA colour noise",
     ),
 )
 

@@ -47,5 +47,8 @@ def processes(
         return
     from joblib import Parallel, delayed, parallel_config
 
-    with parallel_config(backend=backend, n_jobs=workers, inner_max_num_threads=1):
-        yield from Parallel(return_as="generator")(delayed(function)(item) for item in items)
+    # Only loky can keep its workers' libraries to one thread each, and only multiprocessing can't stream results.
+    inner = {"inner_max_num_threads": 1} if backend == "loky" else {}
+    order = "list" if backend == "multiprocessing" else "generator"
+    with parallel_config(backend=backend, n_jobs=workers, **inner):
+        yield from Parallel(return_as=order)(delayed(function)(item) for item in items)

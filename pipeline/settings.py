@@ -7,11 +7,12 @@ change that can change a result. The only exception is a key that is a pure conv
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -73,6 +74,7 @@ class Objects(Dataset):
     """Generated pictures of twenty kinds of things."""
 
     source: Literal["objects"]
+    image_size: Annotated[int, Field(ge=16, le=1024)]
     images_per_class: PerClass
     dials: Dials
 
@@ -344,15 +346,16 @@ def _check_datasets(raw: dict[str, Any], where: str) -> None:
     datasets = raw.get("datasets")
     if not isinstance(datasets, dict) or not datasets:
         raise PipelineError(f"{where}: `datasets` is {datasets!r}; allowed: a mapping of names to data sets")
-    adapter: TypeAdapter[Any] = TypeAdapter(AnyDataset)
+    sources: dict[str, type[Dataset]] = {
+        model.model_fields["source"].annotation.__args__[0]: model  # type: ignore[union-attr]
+        for model in (Objects, Digits, Idx, Cifar, ImageFolder)
+    }
     for name, dataset in datasets.items():
-        try:
-            adapter.validate_python(dataset)
-        except ValidationError as error:
-            # Behind the name pydantic puts the source that decided which model applies: not a key, so left out.
-            found = error.errors()[0]
-            location = ("datasets", name, *found["loc"][1:])
-            raise PipelineError(_sentence(found, location, where, None)) from error
+        place = f"datasets.{name}"
+        if not isinstance(dataset, dict):
+            raise PipelineError(f"{where}: `{place}` is {dataset!r}; allowed: a mapping of its settings")
+        _check_names([dataset.get("source")], list(sources), where, f"{place}.source", "a source")
+        _validated(sources[dataset["source"]], dataset, where, ("datasets", name))
     _check_names([raw.get("dataset")], list(datasets), where, "dataset", "a data set")
 
 
@@ -379,28 +382,42 @@ def _validated(model: type[SectionType], value: Any, where: str, location: tuple
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors()[0]
-        raise PipelineError(_sentence(found, (*location, *found["loc"]), where, model)) from error
+        raise PipelineError(_sentence(error.errors(), location, where, model)) from error
 
 
-def _sentence(error: Mapping[str, Any], location: Iterable[Any], where: str, model: type[Section] | None) -> str:
-    key = ".".join(str(part) for part in location)
+def _sentence(errors: Sequence[Mapping[str, Any]], location: tuple[str, ...], where: str, model: type[Section]) -> str:
+    """One sentence about the first thing that is wrong; a misspelt key goes before the key that it leaves missing."""
+    error = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    path = _path(error["loc"])
+    key = ".".join([*location, *path])
     kind, message = error["type"], str(error["msg"])
     if kind == "extra_forbidden":
-        last = key.split(".")[-1]
-        known = list(model.model_fields) if model is not None and len(error["loc"]) == 1 else []
-        hint = _nearest(last, known)
-        return f"{where}: `{key}` is not a known key{hint}" + (f"; allowed: {', '.join(known)}" if known else "")
+        known = _keys_at(model, path[:-1])
+        return f"{where}: `{key}` is not a known key{_nearest(path[-1], known)}; allowed: {', '.join(known)}"
     if kind == "missing":
         return f"{where}: `{key}` is missing"
     if kind == "value_error":
         return f"{where}: `{key}`: {message.removeprefix('Value error, ')}"
-    allowed = message.removeprefix("Input should be ")
+    # A value that may be of several kinds has an error for each: all that is allowed belongs together.
+    same = [str(other["msg"]).removeprefix("Input should be ") for other in errors if _path(other["loc"]) == path]
+    allowed = " or ".join(dict.fromkeys(same))
     found = error["input"]
-    hint = ""
-    if kind == "literal_error" and isinstance(found, str):
-        hint = _nearest(found, [name.strip(" '") for name in allowed.replace(" or ", ",").split(",")])
+    hint = _nearest(found, re.findall(r"'([^']+)'", allowed)) if isinstance(found, str) else ""
     return f"{where}: `{key}` is {found!r}; allowed: {allowed}{hint}"
+
+
+def _path(location: Sequence[Any]) -> list[str]:
+    """Keys only: pydantic also names the alternative of a union that it tried."""
+    alternative = re.compile(r"(literal|list|dict|constrained|nullable)\b[\[-]|(int|float|str|none)$")
+    return [str(part) for part in location if not (isinstance(part, str) and alternative.match(part))]
+
+
+def _keys_at(model: Any, path: Sequence[str]) -> list[str]:
+    """The keys of the section that a path leads to."""
+    for key in path:
+        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = field.annotation if field is not None else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
 def _check_names(names: Iterable[Any], known: list[str], where: str, key: str, what: str) -> None:

@@ -155,8 +155,58 @@ def test_a_folder_that_links_to_itself_ends(project: Path, folder: Path) -> None
     fill(folder, {"cat": 9, "dog": 9})
     os.symlink(folder / "cat", folder / "cat" / "again")
     os.symlink(folder, folder / "dog" / "up")
+    os.symlink(folder, folder / "again")
     manifest = photos(project, {"prepare.duplicates": "report"})
     assert manifest["classes"] == ["cat", "dog"]
+    assert sum(split["count"] for split in manifest["splits"].values()) == 18
+    for name in ("train", "val", "test"):
+        split = load_split(name)
+        assert [image.split("/")[0] for image in split.ids] == [["cat", "dog"][label] for label in split.labels]
+
+
+def test_split_folders_are_known_by_any_usual_name(project: Path, folder: Path) -> None:
+    for name, count in (("Training", 9), ("Testing", 3)):
+        fill(folder / name, {"cat": count, "dog": count})
+    assert photos(project)["splits"]["test"]["count"] == 6
+
+
+def test_a_class_may_be_called_train(project: Path, folder: Path) -> None:
+    fill(folder, {"bus": 9, "car": 9, "train": 9})
+    assert photos(project)["classes"] == ["bus", "car", "train"]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["val", "test"], "has test and val but no train"), (["train", "val", "valid"], "would both be the split val")],
+)
+def test_splits_that_make_no_sense_are_refused(project: Path, folder: Path, names: list[str], words: str) -> None:
+    for name in names:
+        fill(folder / name, {"cat": 4, "dog": 4})
+    with pytest.raises(PipelineError, match=words):
+        photos(project)
+
+
+def test_an_empty_test_folder_is_refused(project: Path, folder: Path) -> None:
+    fill(folder / "train", {"cat": 9, "dog": 9})
+    (folder / "test" / "cat").mkdir(parents=True)
+    with pytest.raises(PipelineError, match="test/cat: holds no image"):
+        photos(project)
+
+
+def test_a_class_that_duplicates_empty_is_refused(project: Path, folder: Path) -> None:
+    fill(folder, {"cat": 9, "dog": 0})
+    for number in range(3):
+        (folder / "dog" / f"{number}.png").write_bytes((folder / "cat" / "0.png").read_bytes())
+    with pytest.raises(PipelineError, match="class 'dog' has no image left in train"):
+        photos(project)
+
+
+def test_photographs_of_a_kind_nobody_reads_are_listed(project: Path, folder: Path) -> None:
+    fill(folder, {"cat": 20, "dog": 20})
+    (folder / "cat" / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "cat" / "notes.txt").write_text("no image, and not meant to be one")
+    manifest = photos(project, {"prepare.max_bad_percent": 5.0})
+    assert [image["id"] for image in manifest["skipped"]] == ["cat/phone.HEIC"]
 
 
 def test_names_with_spaces_and_other_alphabets(project: Path, folder: Path) -> None:

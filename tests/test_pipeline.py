@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import sys
@@ -185,6 +187,26 @@ def test_a_killed_features_stage_goes_on_after_the_last_shard(project: Path, mon
     for name, values in expected.items():
         np.testing.assert_array_equal(np.load(layout.FEATURES / "hog" / f"{name}.npy"), values)
     assert not list(layout.WORK.glob("features-hog-*"))
+
+
+def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.errors import PipelineError
+    from pipeline.features import extraction
+    from pipeline.stages import codebook, features, prepare
+
+    prepare.run()
+    codebook.run("hog")
+
+    def full(descriptor: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(extraction, "reserve", full)
+        with pytest.raises(PipelineError, match=r"train\.npy: can't have the .* GB.*No space left on device"):
+            features.run("hog")
+    assert not layout.FEATURES.exists()
+    features.run("hog")
+    assert (layout.FEATURES / "hog" / "test.npy").exists()
 
 
 # ------------------------------------------------------------------------------------------------ command line

@@ -81,6 +81,12 @@ def test_a_limit_keeps_a_stratified_share_of_train_and_leaves_the_rest_alone() -
     assert set(limited["train"].indices) < set(full["train"].indices)
 
 
+def test_a_limit_may_leave_nothing_of_a_small_class_behind() -> None:
+    labels = {"all": np.repeat([0, 1], [100, 3])}
+    splits = assign(labels, ["a", "b"], 0.1, 0.2, 20, 0)
+    assert np.bincount(labels["all"][splits["train"].indices]).tolist() == [20, 1]
+
+
 # -------------------------------------------------------------------------------------------------- duplicates
 
 
@@ -116,6 +122,15 @@ def test_exact_twins_are_all_found() -> None:
     found = duplicates.across({"train": duplicates.sign(train), "test": duplicates.sign(test)})
     assert [(pair.later_index, pair.earlier_index, pair.kind) for pair in found.pairs] == [(2, 3, "exact")]
     assert found.exact["train"] == {3, 7}
+
+
+def test_near_twins_of_an_image_with_an_exact_twin_are_found_too() -> None:
+    test = crops(4, seed=2)
+    train = np.concatenate([crops(20, seed=1), test[:1], changed(test[:1])["brighter"]])
+    found = duplicates.across({"train": duplicates.sign(train), "test": duplicates.sign(test)})
+    assert found.exact["train"] == {20}
+    assert found.near["train"] == {21}
+    assert [(pair.kind, pair.earlier_index) for pair in found.pairs] == [("exact", 20)]
 
 
 def test_constant_images_are_not_twins_of_everything() -> None:
@@ -222,7 +237,7 @@ def test_the_image_writers_file_is_an_ordinary_npy(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), images)
     with ImageWriter(tmp_path / "a.npy") as writer:
         writer.append(images)
-        with pytest.raises(PipelineError, match="after images of"):
+        with pytest.raises(PipelineError, match=r"48×20 after 48×48.*image_size"):
             writer.append(images[:, :20])
 
 
@@ -283,12 +298,12 @@ def test_a_killed_prepare_leaves_nothing_half_written(project: Path) -> None:
     assert not (layout.WORK / "prepare").exists()
 
 
-def test_the_same_seed_gives_the_same_data_for_any_number_of_workers(project: Path) -> None:
+def test_the_same_seed_gives_the_same_data_for_any_workers_and_backend(project: Path) -> None:
     manifests = []
-    for workers in (1, 2):
-        edit(project, {"compute.workers": workers})
+    for workers, backend in ((1, "loky"), (2, "loky"), (2, "threading"), (2, "multiprocessing")):
+        edit(project, {"compute.workers": workers, "compute.backend": backend})
         manifests.append(preparation.prepare(settings.load(), layout.DATA, layout.WORK))
-    assert manifests[0] == manifests[1]
+    assert all(manifest == manifests[0] for manifest in manifests)
 
 
 def test_damaged_data_names_the_stage(project: Path) -> None:

@@ -64,6 +64,7 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
                 path = folder / "live" / "plots" / "metrics" / f"{curve}.tsv"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"step\t{curve}\n1\t0.5\n2\t0.4\n")
+            write_json(folder / "live" / "metrics.json", {"best_epoch": 2})
     edit(project, {
         "features": [key for key in keys if key in ("hog", "color_histogram")], "fusions": [],
         "networks": [key for key in keys if key in ("lenet5", "alexnet")],
@@ -161,6 +162,18 @@ def test_an_undecided_comparison_says_so(project: Path) -> None:
     text = html.unescape(page())
     assert "Nothing is decided here" in text
     assert "can be chance" in text
+
+
+def test_an_era_is_represented_by_its_best_on_val_and_not_on_test(project: Path) -> None:
+    fake_results(project, list("abcdefgh"), {"hog": 0.5, "color_histogram": 0.5, "lenet5": 0.9}, per_class=20)
+    # The histogram is best on val, HOG is best on test: the histogram stands for its era all the same.
+    for key, good in (("hog", "test"), ("color_histogram", "val")):
+        path = layout.results_of("feature", key) / "scores.npz"
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        arrays[good][np.arange(160), np.tile(np.arange(8), 20)] += 5
+        np.savez(path, **arrays)
+    assert "Colour histogram + SVM errs on" in html.unescape(page())
 
 
 def test_top_5_is_not_applicable_with_five_classes(project: Path) -> None:

@@ -255,6 +255,22 @@ def test_a_missing_file_names_its_address(tmp_path: Path, server: Server) -> Non
         download.fetch(server.url + "nothing.bin", tmp_path / "nothing.bin", md5(b""))
 
 
+def test_an_address_that_is_none_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"is no address.*correct the data set's `url`"):
+        download.fetch("example/file.bin", tmp_path / "file.bin", md5(b""))
+
+
+def test_a_flipped_bit_in_an_archive_is_one_sentence(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(idx_bytes(RANDOM.integers(0, 256, (40, 9, 7), dtype=np.uint8))))
+    packed[len(packed) // 2] ^= 0xFF
+    (tmp_path / "a-idx3-ubyte.gz").write_bytes(bytes(packed))
+    with pytest.raises(PipelineError, match=r"a-idx3-ubyte\.gz: cannot be read"):
+        read_idx(tmp_path / "a-idx3-ubyte.gz", 3)
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(bytes(packed))
+    with pytest.raises(PipelineError, match="cannot be unpacked"):
+        open_cifar(cifar(), tmp_path)
+
+
 def test_a_source_fetches_only_what_is_missing(tmp_path: Path, server: Server) -> None:
     arrays = idx_files(tmp_path / "set", compress=False)
     name = "t10k-labels-idx1-ubyte"

@@ -94,7 +94,11 @@ class ImageWriter:
         if self.shape is None:
             self.shape = images.shape[1:]
         if images.shape[1:] != self.shape:
-            raise PipelineError(f"{self._path}: images of {images.shape[1:]} after images of {self.shape}")
+            (height, width), (first_height, first_width) = images.shape[1:3], self.shape[:2]
+            raise PipelineError(
+                f"images differ in size ({width}×{height} after {first_width}×{first_height} pixels); set the data "
+                "set's `image_size` in params.yaml"
+            )
         try:
             self._file.write(np.ascontiguousarray(images, dtype=np.uint8).data)
         except OSError as error:

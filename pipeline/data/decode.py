@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,17 @@ from pipeline.data.scaling import centre_square
 #: Our own limit on pixels (params.yaml) takes the place of Pillow's.
 Image.MAX_IMAGE_PIXELS = None
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k .avif .tga .ico .sr .ras"
-    " .exr .hdr".split()
-)
+#: Formats that only OpenCV reads, and photographs of phones that neither reads: those are listed as skipped.
+_MORE_EXTENSIONS = frozenset(".sr .ras .exr .hdr .heic .heif .jxl .cr2 .cr3 .nef .arw .dng".split())
+#: What Pillow registers but no folder of photographs means: documents, films, fonts, data.
+_NOT_PICTURES = frozenset(".pdf .ps .eps .mpg .mpeg .h5 .hdf .fit .fits .grib .bufr .wmf .emf .iim .msp .xbm".split())
+
+
+@cache
+def extensions() -> frozenset[str]:
+    """File name endings that count as images, lower case."""
+    Image.init()
+    return (frozenset(Image.registered_extensions()) | _MORE_EXTENSIONS) - _NOT_PICTURES
 
 
 class Unreadable(Exception):

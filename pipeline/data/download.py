@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -41,12 +42,17 @@ def fetch(url: str, target: Path, checksum: str) -> None:
         checksum: "md5:…" or "sha256:…"; a file that doesn't match is thrown away.
     """
     import pooch
+    import requests
 
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(url, checksum, fname=target.name, path=target.parent, downloader=_Resumable(part))
-    except ValueError as error:  # pooch's word for a wrong hash
+    except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL) as error:
+        raise PipelineError(f"{url}: is no address ({error}); correct the data set's `url`") from error
+    except ValueError as error:  # pooch's word for a wrong hash, and for an address it can't read
+        if "hash" not in str(error):
+            raise PipelineError(f"{url}: is no address ({error}); correct the data set's `url`") from error
         part.unlink(missing_ok=True)
         raise PipelineError(
             f"{url}: what was downloaded has another checksum than {checksum}; it was thrown away, "
@@ -105,8 +111,11 @@ def extract(archive: Path, folder: Path) -> None:
 
     Members that would land outside the folder are refused.
     """
-    temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+    for left in folder.glob(".unpack-*"):  # of a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = folder / f".unpack-{archive.name}"
     try:
+        temporary.mkdir(parents=True)
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(temporary)
@@ -116,7 +125,9 @@ def extract(archive: Path, folder: Path) -> None:
         for top in temporary.iterdir():
             if not (folder / top.name).exists():
                 os.replace(top, folder / top.name)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         raise PipelineError(f"{archive}: cannot be unpacked ({error}); delete it and run again") from error
+    except OSError as error:
+        raise PipelineError(f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

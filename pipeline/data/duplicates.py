@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from scipy.fft import dct
 
+from pipeline.parallel import slices
+
 HASH_SIDE = 32  # pixels a side of the thumbnail that is transformed
 LOW = 8  # lowest frequencies kept, each way: 8×8 = 64 bits
 MAX_DISTANCE = 6  # bits in which the hashes of near duplicates may differ
@@ -104,7 +106,7 @@ def _thumbnails(small: np.ndarray) -> np.ndarray:
 def across(splits: dict[str, Signatures]) -> Found:
     """Compare every split with the earlier ones (order: train, val, test).
 
-    An exact twin is named before a near one. Both come from hash tables, so the work grows with the number of
+    Both kinds of twins come from hash tables, so the work grows with the number of
     images and not with its square.
     """
     order = [name for name in ("train", "val", "test") if name in splits]
@@ -119,40 +121,43 @@ def _compare(later: str, a: Signatures, earlier: str, b: Signatures, found: Foun
     rows: dict[bytes, list[int]] = {}
     for row, content in enumerate(b.content):
         rows.setdefault(content.tobytes(), []).append(row)
-    rest = []
+    exact: dict[int, int] = {}
     for row, content in enumerate(a.content):
-        twins = rows.get(content.tobytes())
-        if twins is None:
-            rest.append(row)
-        else:
-            found.pairs.append(Pair(later, row, earlier, twins[0], "exact"))
+        if twins := rows.get(content.tobytes()):
+            exact[row] = twins[0]
             found.exact[earlier].update(twins)
-    named = set()
-    for row, twin in _near(np.array(rest, np.int64), a, b):
-        found.near[earlier].add(twin)
-        if row not in named:
-            named.add(row)
-            found.pairs.append(Pair(later, row, earlier, twin, "near"))
+    first, near = _near(a, b)
+    found.near[earlier].update(set(np.flatnonzero(near).tolist()) - found.exact[earlier])
+    for row in np.flatnonzero(first >= 0).tolist():
+        if row not in exact:
+            found.pairs.append(Pair(later, row, earlier, int(first[row]), "near"))
+    found.pairs.extend(Pair(later, row, earlier, twin, "exact") for row, twin in exact.items())
 
 
-def _near(queries: np.ndarray, a: Signatures, b: Signatures) -> list[tuple[int, int]]:
-    """All pairs of near twins, by multi-index hashing (Norouzi, Punjani & Fleet, CVPR 2012)."""
-    pairs: set[tuple[int, int]] = set()
-    if len(queries) == 0:
-        return []
-    for band_a, band_b in zip(_bands(a.perceptual[queries]), _bands(b.perceptual), strict=True):
+def _near(a: Signatures, b: Signatures) -> tuple[np.ndarray, np.ndarray]:
+    """Near twins by multi-index hashing (Norouzi, Punjani & Fleet, CVPR 2012).
+
+    Returns:
+        int64 (len a,): the first near twin in b, -1 for none; bool (len b,): whether any row of a is a near twin.
+    """
+    none = len(b.perceptual)
+    first = np.full(len(a.perceptual), none, np.int64)
+    near = np.zeros(none, bool)
+    for band_a, band_b in zip(_bands(a.perceptual), _bands(b.perceptual), strict=True):
         order = np.argsort(band_b, kind="stable")
         ordered = band_b[order]
         starts = np.searchsorted(ordered, band_a, "left")
         ends = np.searchsorted(ordered, band_a, "right")
         for chunk in _chunks(ends - starts):
             left, right = _expand(starts[chunk], ends[chunk], order)
-            left = queries[chunk.start + left]
+            left = chunk.start + left
             close = np.bitwise_count(a.perceptual[left] ^ b.perceptual[right]) <= MAX_DISTANCE
             left, right = left[close], right[close]
-            alike = _correlation(a.thumbnails[left], b.thumbnails[right]) >= MIN_CORRELATION
-            pairs.update(zip(left[alike].tolist(), right[alike].tolist(), strict=True))
-    return sorted(pairs)
+            for part in slices(len(left), 50_000):
+                alike = _correlation(a.thumbnails[left[part]], b.thumbnails[right[part]]) >= MIN_CORRELATION
+                near[right[part][alike]] = True
+                np.minimum.at(first, left[part][alike], right[part][alike])
+    return np.where(first == none, -1, first), near
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -30,10 +30,12 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
     try:
         splits = _pack_all(source, settings, temporary)
         _check_skipped(splits, settings)
+        _check_filled(splits, source.classes)
         twins = duplicates.across({name: split.signatures for name, split in splits.items()})
         named = _named(twins.pairs, splits)
         policy = _policy(settings.prepare, source)
         dropped = _drop(splits, twins, policy, temporary)
+        _check_filled(splits, source.classes)
         found = {"policy": policy, "counts": _count(twins.pairs), "dropped": dropped, "pairs": named}
         manifest = _manifest(settings, source, splits, found)
         for name, split in splits.items():
@@ -89,15 +91,25 @@ def _check_skipped(splits: dict[str, packing.Packed], settings: Settings) -> Non
             f"raise `prepare.max_bad_percent` (now {chosen.max_bad_percent:g}) in {settings.path}"
         )
     progress.say(f"{len(skipped)} images skipped, {first}; data/manifest.json lists them")
+
+
+def _check_filled(splits: dict[str, packing.Packed], classes: list[str]) -> None:
+    """After skipping and dropping, every split must hold images, and train some of every class."""
     for name, split in splits.items():
         if len(split.ids) == 0:
-            raise PipelineError(f"no readable image is left in {name}; mend the images that data/ lists as skipped")
+            raise PipelineError(f"{name} has no image; look for an empty folder, unreadable images or duplicates")
+    missing = np.flatnonzero(np.bincount(splits["train"].labels, minlength=len(classes)) == 0)
+    if len(missing):
+        raise PipelineError(
+            f"class {classes[missing[0]]!r} has no image left in train: all were unreadable or duplicates of test "
+            "images; add more, or remove the class"
+        )
 
 
 def _policy(chosen: Prepare, source: Source) -> str:
     if chosen.duplicates != "auto":
         return chosen.duplicates
-    return "drop_exact" if "all" in source.parts else "report"
+    return "report" if {"val", "test"} & source.parts.keys() else "drop_exact"
 
 
 def _drop(splits: dict[str, packing.Packed], twins: duplicates.Found, policy: str, folder: Path) -> dict[str, int]:
@@ -111,11 +123,6 @@ def _drop(splits: dict[str, packing.Packed], twins: duplicates.Found, policy: st
             continue
         splits[name] = packing.drop(splits[name], rows, folder / name)
         dropped[name] = len(rows)
-        if len(splits[name].ids) == 0:
-            raise PipelineError(
-                f"every image of {name} has a twin in a later split; look at the data, or set "
-                "`prepare.duplicates: report`"
-            )
     return dropped
 
 

@@ -60,7 +60,7 @@ def assign(
         rest = rest[~drawn]
     if train_limit is not None and train_limit < len(rest):
         fraction = train_limit / len(rest)
-        rest = rest[stratified(labels[first][rest], fraction, generator(seed, "train limit"), classes)]
+        rest = rest[stratified(labels[first][rest], fraction, generator(seed, "train limit"), classes, leave=0)]
     splits["train"] = Assignment(first, rest)
     return {name: splits[name] for name in ("train", "val", "test")}
 

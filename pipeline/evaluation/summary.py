@@ -32,6 +32,12 @@ class Result:
     tuning: list[dict[str, Any]]
     folder: Path
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose snapshot a network kept."""
+        live = read_json(self.folder / "live" / "metrics.json", f"cnn@{self.method.key}")
+        return int(live["best_epoch"])
+
 
 def read_results(settings: Settings, splits: Mapping[str, Split], classes: int) -> list[Result]:
     """The results of all selected methods, oldest method first.
@@ -172,7 +178,13 @@ def learning_curves(results: list[Result]) -> list[dict[str, Any]]:
         for split in ("train", "val"):
             for epoch, error in _curve(result.folder, f"{split}_error"):
                 rows.append(
-                    {"network": result.method.key, "split": split, "epoch": epoch, "error": round(100 * error, 4)}
+                    {
+                        "network": result.method.key,
+                        "split": split,
+                        "epoch": epoch,
+                        "error": round(100 * error, 4),
+                        "kept": split == "val" and epoch == result.best_epoch,
+                    }
                 )
     return rows
 

@@ -19,6 +19,12 @@ from pipeline.parallel import slices
 SHARD = 1024  # images
 
 
+def reserve(descriptor: int, size: int) -> None:
+    """Claim disk space for an open file, where the system can (not on macOS)."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+
+
 @dataclass(frozen=True)
 class Shards:
     """Feature vectors being written to `folder`/<name>.npy; `state` beside it says how far they are."""
@@ -67,14 +73,20 @@ class Shards:
         return state["done"], state["seconds"], out
 
     def _create(self, path: Path, count: int, dimension: int) -> np.memmap:
+        """Make the file and claim its room on the disk: a mapped file that runs out of it later kills the process."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        if count * dimension * 4 > free:
+        try:
+            out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+            with open(path, "r+b") as file:
+                reserve(file.fileno(), path.stat().st_size)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            size = count * dimension * 4 / 1e9
             raise PipelineError(
-                f"{path}: needs {count * dimension * 4 / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB left; "
+                f"{path}: can't have the {size:.2g} GB that it needs ({error.strerror or error}); "
                 "make room, or take fewer words, bins or images"
-            )
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+            ) from error
+        return out
 
     def publish(self, target: Path, names: list[str]) -> None:
         """Move the finished files to `target`, anew, and forget the state."""

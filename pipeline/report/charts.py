@@ -111,8 +111,8 @@ def learning_curves(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
         return None
     data = pd.DataFrame(rows)
     data["network"] = [titles[key] for key in data["network"]]
-    val = data[data["split"] == "val"]
-    best = val.loc[val.groupby("network")["error"].idxmin()]
+    best = data[data["kept"]]
+    data = data.drop(columns="kept")
     colour = alt.Color("network:N", title="network", scale=alt.Scale(range=LINE_COLOURS))
     dash = alt.StrokeDash("split:N", title="split", scale=alt.Scale(domain=["val", "train"], range=[[1, 0], [4, 3]]))
     x, y = alt.X("epoch:Q", title="epoch"), alt.Y("error:Q", title="top-1 error (%)", scale=alt.Scale(zero=True))

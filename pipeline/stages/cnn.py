@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _train(
     """Choose the learning rate, then train. Returns the network, its history, what was tried, and all seconds."""
     rates = sorted(parameters.learning_rates)
     clock = _Clock(work / "seconds.json")
-    trials = len(rates) * parameters.trial_epochs if len(rates) > 1 else 0
+    trials = len(rates) * parameters.trial_epochs
     with progress.bar(f"cnn {key}", (trials + parameters.epochs) * len(task.train)) as bar:
 
         def advance(count: int, note: str) -> None:
@@ -90,16 +91,35 @@ def _train(
                 bar.note(note)
                 clock.save()
 
-        tuning = _try_rates(task, parameters, rates, work / "trials.json", advance) if trials else []
-        best = min(tuning, key=lambda trial: (trial["val_error"], trial["val_loss"])) if tuning else None
-        rate = best["value"] if best else rates[0]
-        network, history = fit(task, parameters, rate, parameters.epochs, work / "checkpoint.pt", advance)
+        tuning = _try_rates(task, parameters, rates, work / "trials.json", advance)
+        ranked = sorted(tuning, key=lambda trial: (trial["val_error"], trial["val_loss"]))
+        network, history, best = _train_with_the_best(task, parameters, ranked, work, advance)
     for trial in tuning:
         trial["chosen"] = trial is best
     return network, history, tuning, clock.total()
 
 
-def _try_rates(task: Task, parameters: Training, rates: list[float], path: Path, advance: Any) -> list[dict[str, Any]]:
+def _train_with_the_best(
+    task: Task, parameters: Training, ranked: list[dict[str, Any]], work: Path, advance: Callable[[int, str], None]
+) -> tuple[nn.Module, Progress, dict[str, Any]]:
+    """Train in full with the best rate; one that survived its trial may still diverge, then the next one's turn."""
+    for trial in ranked:
+        checkpoint = work / f"checkpoint-{trial['value']:g}.pt"
+        try:
+            network, history = fit(task, parameters, trial["value"], parameters.epochs, checkpoint, advance)
+        except Diverged:
+            if trial is ranked[-1]:
+                raise
+            trial["candidate"] += ", diverged in full training"
+            progress.say(f"learning rate {trial['value']:g} diverged in full training; going on with the next best")
+            continue
+        return network, history, trial
+    raise AssertionError("no learning rate was given")
+
+
+def _try_rates(
+    task: Task, parameters: Training, rates: list[float], path: Path, advance: Callable[[int, str], None]
+) -> list[dict[str, Any]]:
     try:
         done: list[dict[str, Any]] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -114,7 +134,8 @@ def _try_rates(task: Task, parameters: Training, rates: list[float], path: Path,
             error, loss = 1.0, 1e9
         if not math.isfinite(error):
             error, loss = 1.0, 1e9
-        name = f"learning rate {rate:g} ({parameters.trial_epochs} epochs)"
+        epochs = "1 epoch" if parameters.trial_epochs == 1 else f"{parameters.trial_epochs} epochs"
+        name = f"learning rate {rate:g} for {epochs}"
         done.append({"candidate": name, "value": rate, "val_error": error, "val_loss": loss})
         write_json(path, done)
     return done
@@ -168,7 +189,7 @@ def _work_folder(key: str, chosen: Settings, parameters: Training, manifest: dic
     code = Path(__file__).parents[1]
     return work_folder(
         f"cnn-{key}",
-        [code / "networks", code / "training"],
+        [code / "networks", code / "training", code / "randomness.py"],
         parameters=parameters.model_dump(),
         splits=manifest["splits"],
         augmentation=chosen.source.augmentation.model_dump(),

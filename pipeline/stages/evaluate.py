@@ -35,6 +35,6 @@ def run() -> None:
     errors = ["method", "title", "year", "era", "test_top1_error", "test_top1_low", "test_top1_high", "test_top5_error"]
     summary.write_csv(plots / "errors.csv", [{name: row[name] for name in errors} for row in rows], errors)
     summary.write_csv(plots / "confusion.csv", summary.guesses(manifest, labels, results), ["actual", "predicted"])
-    curves = ["network", "split", "epoch", "error"]
+    curves = ["network", "split", "epoch", "error", "kept"]
     summary.write_csv(plots / "learning_curves.csv", summary.learning_curves(results), curves)
     write_json(layout.METRICS, metrics)

@@ -25,6 +25,8 @@ def run(key: str) -> None:
     shards = Shards(_work_folder(key, chosen, parameters, codebook, copies))
     splits = {name: load_split(name) for name in SPLITS}
     rows = {name: len(split) * (1 + copies if name == "train" else 1) for name, split in splits.items()}
+    # Kernels compile on their first use; that is no cost of the method.
+    feature.transform(_images(splits["train"], slice(0, 2), chosen), parameters, codebook, Context(chosen.seed))
     seconds = {}
     with progress.bar(f"features {key}", sum(rows.values())) as bar:
         context = Context(chosen.seed, chosen.compute.worker_count, chosen.compute.backend)
@@ -73,7 +75,7 @@ def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Code
     code = Path(__file__).parents[1]
     return work_folder(
         f"features-{key}",
-        [code / "features", code / "encoding"],
+        [code / "features", code / "encoding", code / "training" / "augmentation.py", code / "randomness.py"],
         parameters=parameters.model_dump(),
         splits=load_manifest()["splits"],
         codebook={name: [list(values.shape), float(values.sum())] for name, values in codebook.items()},

@@ -41,7 +41,7 @@ def _row(
         "predict_ms": cost["prediction_ms"],
         "device": device,
         "precision": cost["precision"],
-        "command": f"dvc exp run -S dataset={metrics['dataset']} -S budget={metrics['budget']} -S seed={metrics['seed']}",
+        "command": "dvc exp run " + " ".join(f"-S {name}={metrics[name]}" for name in ("dataset", "budget", "seed")),
         "versions": {"python": environment["python"], **environment["packages"]},
         "date": day,
     }

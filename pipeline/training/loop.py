@@ -69,6 +69,7 @@ def fit(
         PipelineError: the loss is no longer finite; the last good checkpoint stays.
     """
     torch.manual_seed(seed_for(task.seed, "network"))
+    torch.backends.cudnn.deterministic = True  # on a GPU: convolutions that add in one order
     network = task.build().to(task.device)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(

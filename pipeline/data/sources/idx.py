@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise PipelineError(f"{path}: cannot be read ({error}); the file may be truncated, fetch it again") from error
     header = 4 + 4 * dimensions
     if len(raw) < header or raw[:3] != b"\0\0\x08" or raw[3] != dimensions:

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.decode import EXTENSIONS, Unreadable, read_image
+from pipeline.data.decode import Unreadable, extensions, read_image
 from pipeline.data.download import ensure, extract
 from pipeline.data.sources.base import Batch, Part, Source
 from pipeline.errors import PipelineError
 from pipeline.parallel import threads
 from pipeline.settings import ImageFolder, Prepare
 
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_FOLDERS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 #: Files in which ImageNet and Tiny ImageNet say what a folder's WordNet number means: "n01440764 tench, …".
 NAME_FILES = ("LOC_synset_mapping.txt", "words.txt")
 
@@ -67,10 +71,20 @@ def _obtain(settings: ImageFolder, root: Path, folder: Path) -> None:
 
 
 def _listings(folder: Path) -> dict[str, Listing]:
-    below = {SPLIT_FOLDERS[path.name]: path for path in _subfolders(folder) if path.name in SPLIT_FOLDERS}
-    if "train" not in below:
+    subfolders = _subfolders(folder)
+    known = [path for path in subfolders if path.name.casefold() in SPLIT_FOLDERS]
+    # A class may be called "train"; only where all folders are splits and hold folders are they taken as such.
+    if not known or len(known) < len(subfolders) or not all(_subfolders(path) for path in known):
         return {"all": _list_classes(folder)}
-    annotations = below["train"].parent / "val" / "val_annotations.txt"
+    below: dict[str, Path] = {}
+    for path in known:
+        split = SPLIT_FOLDERS[path.name.casefold()]
+        if split in below:
+            raise PipelineError(f"{path} and {below[split]} would both be the split {split}; remove one")
+        below[split] = path
+    if "train" not in below:
+        raise PipelineError(f"{folder}: has {' and '.join(sorted(below))} but no train; add train/ with class folders")
+    annotations = below.get("val", folder) / "val_annotations.txt"
     if annotations.is_file():  # Tiny ImageNet: val's labels stand in a file, test's were never published
         return {"train": _list_classes(below["train"]), "val": _list_annotated(annotations)}
     return {split: _list_classes(path) for split, path in below.items()}
@@ -78,8 +92,11 @@ def _listings(folder: Path) -> dict[str, Listing]:
 
 def _list_classes(folder: Path) -> Listing:
     listing: Listing = []
-    for class_folder in _subfolders(folder):
-        files = sorted(_images_below(class_folder, {class_folder.resolve()}))
+    classes = [path for path in _subfolders(folder) if not folder.resolve().is_relative_to(path.resolve())]
+    # Links are followed, but not upwards and not into another class: its images would get two labels.
+    closed = {folder.resolve(), *folder.resolve().parents, *(path.resolve() for path in classes)}
+    for class_folder in classes:
+        files = sorted(_images_below(class_folder, set(closed)))
         if not files:
             raise PipelineError(f"{class_folder}: holds no image; put some in it, or remove the folder")
         listing += [(class_folder.name, file) for file in files]
@@ -112,7 +129,7 @@ def _images_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
             if (real := path.resolve()) not in seen:
                 seen.add(real)
                 yield from _images_below(path, seen)
-        elif path.suffix.lower() in EXTENSIONS:
+        elif path.suffix.lower() in extensions():
             yield path
 
 

@@ -21,7 +21,7 @@ MARGIN = 74
 
 def contact_sheet(dataset: Objects, seed: int) -> np.ndarray:
     """All classes in two columns of rows, COLUMNS examples each; uint8 RGB."""
-    size = dataset.image_size or 64
+    size = dataset.image_size
     rows = []
     for label, name in enumerate(NAMES):
         examples = [

@@ -15,7 +15,7 @@ TASK = 64  # pictures a task
 
 def open_objects(settings: Objects, seed: int, compute: Compute) -> Source:
     """Open the generated data set; its splits are of the sizes that params.yaml gives."""
-    size = settings.image_size or 64
+    size = settings.image_size
     counts = settings.images_per_class
 
     def part(split: str, per_class: int) -> Part:
