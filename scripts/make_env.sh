@@ -16,7 +16,7 @@ folder=$2
 if ! "$folder/bin/python" -c 'import cv2' 2>/dev/null; then
     version=$(sed -n 's/^opencv-python==//p' requirements.lock)
     echo "opencv-python can't be imported here (libGL is missing?); taking opencv-python-headless $version instead"
-    "$folder/bin/python" -m pip uninstall --quiet --yes opencv-python
+    "$folder/bin/python" -m pip uninstall --quiet --yes opencv-python opencv-python-headless
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "opencv-python-headless==$version"
     "$folder/bin/python" -c 'import cv2'
 fi
