@@ -15,15 +15,22 @@ def make_project(folder: Path, changes: dict[str, Any]) -> Path:
     """Copy params.yaml with dotted keys changed; the code is linked."""
     folder.mkdir(parents=True)
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
+    shutil.copy(ROOT / "params.yaml", folder)
+    edit(folder, changes)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    return folder
+
+
+def edit(folder: Path, changes: dict[str, Any]) -> None:
+    """Set dotted keys in a folder's params.yaml; its comments stay."""
     yaml = YAML()
-    params = yaml.load(ROOT / "params.yaml")
+    path = folder / "params.yaml"
+    params = yaml.load(path)
     for key, value in changes.items():
         *above, last = key.split(".")
         section = params
         for name in above:
             section = section[name]
         section[last] = value
-    with open(folder / "params.yaml", "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8") as file:
         yaml.dump(params, file)
-    shutil.copy(ROOT / "dvc.yaml", folder)
-    return folder

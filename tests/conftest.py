@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.project import ROOT, edit
+
+__all__ = ["ROOT", "command", "edit", "make_project", "pipeline"]
 
 #: Everything as small as it can be while every stage still has something to do.
 TINY: dict[str, Any] = {
@@ -28,21 +29,6 @@ TINY: dict[str, Any] = {
     "alexnet.batch_size": 40,
     "evaluation.gallery": 3,
 }
-
-
-def edit(folder: Path, changes: dict[str, Any]) -> None:
-    """Set dotted keys in a folder's params.yaml."""
-    yaml = YAML()
-    path = folder / "params.yaml"
-    params = yaml.load(path)
-    for key, value in changes.items():
-        *above, last = key.split(".")
-        section = params
-        for name in above:
-            section = section[name]
-        section[last] = value
-    with open(path, "w") as file:
-        yaml.dump(params, file)
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
