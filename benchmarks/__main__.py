@@ -15,7 +15,7 @@ from benchmarks.measure import Row, Skipped
 from pipeline.errors import PipelineError
 
 #: In this order; `endtoend` takes minutes.
-CASES = ("hog", "color_histogram", "svm", "prepare", "endtoend")
+CASES = ("hog", "color_histogram", "dense_sift", "fisher", "gmm", "kmeans", "svm", "prepare", "endtoend")
 
 console = Console(width=120)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,3 +56,18 @@ def processes(
     order = "list" if backend == "multiprocessing" else "generator"
     with parallel_config(backend=backend, n_jobs=workers, **inner):
         yield from Parallel(return_as=order)(delayed(function)(item) for item in items)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep NumPy's matrix products to the calling thread, where `threads` already uses the cores.
+
+    It also makes them add up in one order, whatever the number of cores.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")

@@ -144,9 +144,15 @@ class Prepare(Section):
 
 
 class Svm(Section):
-    """The linear classifier behind a feature; C is chosen on val from these values."""
+    """The linear classifier behind a feature; C is chosen on val from these values.
+
+    `positive_weight`: how much more a sample of the class itself weighs than one of the others. `tolerance`: a class
+    stops when its objective is at most this share above the optimum.
+    """
 
     C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    positive_weight: Annotated[float, Field(gt=0, le=1000)]
+    tolerance: Fraction
 
 
 class Fusion(Section):
@@ -176,9 +182,13 @@ class Training(Section):
 
 
 class AugmentedCopies(Section):
-    """Hand-crafted features see this many augmented copies of each training image (networks: fresh every epoch)."""
+    """Hand-crafted features see this many augmented copies of each training image (networks: fresh every epoch).
+
+    `views`: 2 scores val and test images together with their mirror images, where the data set allows a mirror.
+    """
 
     copies: Annotated[int, Field(ge=0)]
+    views: Literal[1, 2]
 
 
 class Evaluation(Section):
@@ -252,7 +262,13 @@ class Settings(Section):
         members = _validated(Fusion, self.methods[key], self.path, (key,)).members
         if members == "all":
             return self.features
-        _check_names(members, self.features, self.path, f"{key}.members", "a selected feature")
+        _check_names(members, catalogue.keys("feature"), self.path, f"{key}.members", "a feature")
+        missing = [member for member in members if member not in self.features]
+        if missing:
+            raise PipelineError(
+                f"{self.path}: `{key}.members` names {missing[0]}, which `features` does not select; add it there, "
+                f"or take {key} out of `fusions`"
+            )
         return members
 
     def check_methods(self) -> None:

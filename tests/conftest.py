@@ -20,6 +20,11 @@ TINY: dict[str, Any] = {
     "datasets.objects.images_per_class": {"train": 6, "val": 3, "test": 3},
     "sift_bow.features.words": 20,
     "sift_bow.features.sample": 2000,
+    **{
+        f"{key}.features.{name}": value
+        for key in ("sift_fv", "color_fv")
+        for name, value in {"gaussians": 4, "iterations": 2, "sample": 2000, "dimensions": 16}.items()
+    },
     "lenet5.epochs": 2,
     "lenet5.trial_epochs": 1,
     "alexnet.width": 0.05,

@@ -16,7 +16,17 @@ import pytest
 from pipeline import layout
 from tests.conftest import ROOT, command, edit, make_project, pipeline
 
-METHODS = {"color_histogram", "hog", "sift_bow", "all_classical", "lenet5", "alexnet"}
+METHODS = {
+    "color_histogram",
+    "hog",
+    "sift_bow",
+    "sift_fv",
+    "color_fv",
+    "xrce2011",
+    "all_classical",
+    "lenet5",
+    "alexnet",
+}
 
 
 def repro(folder: Path) -> list[str]:
@@ -37,7 +47,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = command(folder, "git", *identity, *arguments)
         assert done.returncode == 0, done.stderr
     stages = repro(folder)
-    assert len(stages) == 3 + 3 * 3 + 1 + 2
+    assert len(stages) == 3 + 3 * 5 + 2 + 2
     return folder
 
 
@@ -84,13 +94,13 @@ def test_dvc_shows_metrics_and_plots(repository: Path) -> None:
 def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository: Path) -> None:
     edit(repository, {"hog.features.orientations": 7})
     assert set(repro(repository)) == {
-        "codebook@hog", "features@hog", "svm@hog", "fuse@all_classical", "evaluate", "report",
+        "codebook@hog", "features@hog", "svm@hog", "fuse@xrce2011", "fuse@all_classical", "evaluate", "report",
     }  # fmt: skip
 
 
 def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
-    edit(repository, {"hog.svm": {"C": [0.02, 0.2, 2.0, 20.0]}})
-    assert set(repro(repository)) == {"svm@hog", "fuse@all_classical", "evaluate", "report"}
+    edit(repository, {"hog.svm.C": [0.02, 0.2, 2.0, 20.0]})
+    assert set(repro(repository)) == {"svm@hog", "fuse@xrce2011", "fuse@all_classical", "evaluate", "report"}
 
 
 def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
@@ -106,9 +116,10 @@ def test_the_reports_code_retrains_nothing(repository: Path) -> None:
 
 
 def test_a_removed_method_disappears(repository: Path) -> None:
-    edit(repository, {"features": ["color_histogram", "hog"], "networks": ["lenet5"]})
+    selected = {"features": ["color_histogram", "hog"], "fusions": ["all_classical"], "networks": ["lenet5"]}
+    edit(repository, selected)
     assert set(repro(repository)) == {"fuse@all_classical", "evaluate", "report"}
-    assert set(metrics(repository)["methods"]) == METHODS - {"sift_bow", "alexnet"}
+    assert set(metrics(repository)["methods"]) == {"color_histogram", "hog", "all_classical", "lenet5"}
     table = (repository / layout.PAGE).read_text().split("</table>")[0]
     assert "AlexNet" not in table
 
@@ -127,9 +138,9 @@ def test_another_data_set_is_one_word(repository: Path) -> None:
 
 STAGES = (
     ["prepare"],
-    *(["codebook", key] for key in ("hog", "sift_bow")),
-    *(["features", key] for key in ("hog", "sift_bow")),
-    *(["svm", key] for key in ("hog", "sift_bow")),
+    *(["codebook", key] for key in ("hog", "sift_bow", "sift_fv")),
+    *(["features", key] for key in ("hog", "sift_bow", "sift_fv")),
+    *(["svm", key] for key in ("hog", "sift_bow", "sift_fv")),
     ["fuse", "all_classical"],
     ["cnn", "lenet5"],
 )
@@ -138,7 +149,12 @@ STAGES = (
 def test_the_same_params_give_the_same_scores_for_any_number_of_workers(tmp_path: Path) -> None:
     scores: list[dict[str, np.ndarray]] = []
     for name, workers in (("one", 1), ("two", 2), ("again", 2)):
-        changes = {"compute.workers": workers, "features": ["hog", "sift_bow"], "networks": ["lenet5"]}
+        changes = {
+            "compute.workers": workers,
+            "features": ["hog", "sift_bow", "sift_fv"],
+            "fusions": ["all_classical"],
+            "networks": ["lenet5"],
+        }
         folder = make_project(tmp_path / name, changes)
         run_all = "import sys; from pipeline.__main__ import app\n"
         run_all += "".join(f"app({stage!r}, standalone_mode=False)\n" for stage in STAGES)
@@ -148,7 +164,7 @@ def test_the_same_params_give_the_same_scores_for_any_number_of_workers(tmp_path
         for path in sorted(folder.glob("results/*/*/scores.npz")):
             with np.load(path) as arrays:
                 scores[-1] |= {f"{path.parent.name} {key}": arrays[key] for key in ("val", "test")}
-    assert len(scores[0]) == 2 * 4
+    assert len(scores[0]) == 2 * 5
     for other in scores[1:]:
         for key, values in scores[0].items():
             np.testing.assert_array_equal(values, other[key], err_msg=key)

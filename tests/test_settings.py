@@ -66,8 +66,9 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(project: Path, changes: d
         ({"hog.svm.C": [1.0, -1.0, 2.0, 3.0]}, ["`hog.svm.C.1` is -1.0", "greater than 0"]),
         ({"lenet5.learning_rates": [0.1, 0.2]}, ["`lenet5.learning_rates` lists 2 values"]),
         ({"lenet5.width": 1.0}, ["`lenet5.width` is not a known key"]),
-        ({"features": ["hog"]}, ["all_classical", "at least two features"]),
-        ({"all_classical.members": ["hog", "sift"]}, ["all_classical.members", "'sift'", "did you mean sift_bow"]),
+        ({"features": ["hog"], "fusions": ["all_classical"]}, ["all_classical", "at least two features"]),
+        ({"features": ["hog", "sift_fv"]}, ["`xrce2011.members` names color_fv", "take xrce2011 out of `fusions`"]),
+        ({"all_classical.members": ["hog", "sift"]}, ["all_classical.members", "'sift'", "did you mean sift_fv"]),
         ({"color_histogram.features.bins": [8, 8]}, ["`color_histogram.features.bins`", "at least 3"]),
     ],
 )

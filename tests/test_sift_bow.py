@@ -4,33 +4,46 @@ import numpy as np
 import pytest
 import skimage.data
 
-from pipeline.encoding.vocabulary import learn_vocabulary, nearest_words
+from pipeline.descriptors import keypoints
+from pipeline.encoding.bag_of_words import WordCounter
 from pipeline.errors import PipelineError
 from pipeline.features.base import Context
-from pipeline.features.sift_bow import Settings, fit, keypoints, transform
+from pipeline.features.sift_bow import Settings, fit, transform
 
 PHOTOGRAPH = skimage.data.astronaut()
 CROPS = np.stack([PHOTOGRAPH[y : y + 48, x : x + 48] for y in range(0, 440, 60) for x in range(0, 440, 60)])
+DETECTORS = ("dense", "keypoints")
 
 
 def settings(**changes: object) -> Settings:
     values = {
+        "detector": "keypoints",
+        "bin_sizes": "auto",
+        "step": 4,
+        "norm": "root",
         "words": 12,
         "sample": 3000,
         "upscale": "auto",
         "contrast_threshold": 0.01,
+        "neighbours": 1,
         "weighting": "tf",
-        "regions": [1, 2],
+        "regions": ["1x1", "2x2"],
         "map": "none",
     }
     return Settings.model_validate(values | changes)
 
 
-def test_histograms_sum_to_one_in_each_grid() -> None:
-    chosen = settings()
+def found_in(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return keypoints.describe(image, "auto", 0.01)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_histograms_sum_to_one_in_each_grid(detector: str, neighbours: int) -> None:
+    chosen = settings(detector=detector, neighbours=neighbours)
     x = transform(CROPS, chosen, fit(CROPS, chosen, Context(0)), Context(0))
     assert x.shape == (len(CROPS), 12 * 5)
-    found = np.array([len(keypoints(image, chosen)[1]) > 0 for image in CROPS])
+    found = np.array([detector == "dense" or len(found_in(image)[0]) > 0 for image in CROPS])
     np.testing.assert_allclose(x[found, :12].sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(x[found, 12:].sum(axis=1), 1, rtol=1e-5)
     # The four quarters together are the whole picture, up to their common weight.
@@ -45,8 +58,9 @@ def test_a_constant_image_has_no_words() -> None:
     assert not x.any()
 
 
-def test_workers_change_nothing() -> None:
-    chosen = settings()
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_workers_change_nothing(detector: str) -> None:
+    chosen = settings(detector=detector)
     one, two = (fit(CROPS, chosen, Context(0, workers)) for workers in (1, 2))
     np.testing.assert_array_equal(one["words"], two["words"])
     np.testing.assert_array_equal(
@@ -55,7 +69,7 @@ def test_workers_change_nothing() -> None:
 
 
 def test_a_region_holds_the_words_of_its_place() -> None:
-    chosen = settings(regions=[2])
+    chosen = settings(regions=["2x2"])
     codebook = fit(CROPS, chosen, Context(0))
     image = np.full((1, 96, 96, 3), 128, np.uint8)
     image[0, :40, 56:] = PHOTOGRAPH[100:140, 200:240]  # texture in the upper right only
@@ -66,10 +80,8 @@ def test_a_region_holds_the_words_of_its_place() -> None:
 def test_rare_words_weigh_more() -> None:
     chosen = settings(weighting="tf-idf")
     codebook = fit(CROPS, chosen, Context(0))
-    seen = np.zeros(12)
-    for image in CROPS:
-        words = nearest_words(keypoints(image, chosen)[1], codebook["words"])
-        seen[np.unique(words)] += 1
+    counter = WordCounter.of(codebook, settings(regions=["1x1"]))
+    seen = sum((counter.count(*found_in(image))[0] > 0).astype(int) for image in CROPS)
     assert codebook["idf"][seen.argmin()] == codebook["idf"].max()
     assert codebook["idf"][seen.argmax()] == codebook["idf"].min()
 
@@ -79,16 +91,8 @@ def test_more_words_than_descriptors_is_refused() -> None:
         fit(CROPS[:2], settings(words=5000), Context(0))
 
 
-def test_nearest_words_are_the_nearest() -> None:
-    random = np.random.default_rng(0)
-    points, words = random.normal(size=(200, 8)), random.normal(size=(9, 8))
-    distances = ((points[:, None] - words[None]) ** 2).sum(axis=2)
-    np.testing.assert_array_equal(nearest_words(points, words), distances.argmin(axis=1))
-
-
-def test_the_vocabulary_finds_separate_clusters() -> None:
-    random = np.random.default_rng(0)
-    centres = np.array([[0, 0], [10, 0], [0, 10]], np.float32)
-    points = (centres[random.integers(0, 3, 600)] + random.normal(0, 0.1, (600, 2))).astype(np.float32)
-    words = learn_vocabulary(points, 3, seed=0)
-    assert {tuple(word) for word in words.round().astype(int).tolist()} == {(0, 0), (10, 0), (0, 10)}
+def test_patches_larger_than_the_image_are_refused() -> None:
+    with pytest.raises(
+        PipelineError, match=r"sift_bow\.features\.bin_sizes` has 20: .*at least 61 pixels.*works is 15"
+    ):
+        fit(CROPS[:2], settings(detector="dense", bin_sizes=[4, 20]), Context(0))

@@ -1,97 +1,160 @@
-"""One-vs-rest linear SVM with squared hinge loss, all classes solved at once.
+"""One-vs-rest linear SVM with squared hinge loss, all classes solved at once, on vectors that need not fit in memory.
 
-LIBLINEAR's L2-regularised L2-loss problem (Fan et al., JMLR 2008, eq. 2), for each class k with labels y = ±1:
+LIBLINEAR's L2-regularised L2-loss problem (Fan et al., JMLR 2008, eq. 2), for each class with labels y = ±1:
 
-    min over w, b of   f(w, b) = ½ (|w|² + b²) + C Σᵢ max(0, 1 − yᵢ (w·xᵢ + b))²
+    min over w, b of   P(w, b) = ½ (|w|² + b²) + Σᵢ Cᵢ ξᵢ²,     ξᵢ = max(0, 1 − yᵢ (w·xᵢ + b))
 
-f is convex and once differentiable, with a generalised Hessian I + 2C Xᵀ D X, where D marks the samples inside the
+P is convex and once differentiable, with a generalised Hessian I + 2 Xᵀ D C X, where D marks the samples inside the
 margin. Newton's method with conjugate gradients and a line search (Keerthi & DeCoste, JMLR 2005; Galli & Lin, 2020)
 needs products with X and Xᵀ only. The classes share those: what LIBLINEAR does class after class are here matrix
 products, while each class keeps its own step lengths and stops on its own.
+
+When to stop is known exactly. αᵢ = 2 Cᵢ ξᵢ is a point of the dual problem, where Σ yᵢ αᵢ (xᵢ, 1) = (w, b) − ∇P falls
+out of the gradient, and its value bounds the minimum from below:
+
+    D = Σᵢ αᵢ − ½ |(w, b) − ∇P|² − Σᵢ Cᵢ ξᵢ²  ≤  min P  ≤  P.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-CG_TOLERANCE = 0.1  # a Newton direction need not be exact: the next one starts from where it led
+from pipeline.classifiers.products import Products, products
+from pipeline.classifiers.vectors import Scaling, Vectors
+
+CG_TOLERANCE = 0.3  # a Newton direction need not be exact: the next one starts from where it led
 MAX_CG = 50
 MAX_HALVINGS = 20
 SUFFICIENT = 0.01  # share of the predicted decrease that a step must bring (Armijo)
+ALIGNED = 4  # matrix products with a multiple of this many rows run faster
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class LinearSVM:
-    """A fitted classifier: scores are x @ weights.T + bias.
+    """A fitted classifier: scores are scale · (raw − mean) @ weights.T + bias.
 
     Attributes:
-        weights: float32 (classes, D).
+        weights: float32 (classes, D), for scaled vectors.
         bias: float32 (classes,).
-        objective: float64 (classes,), f at the solution.
-        products: how many times X was multiplied, by a matrix with a column for each class still at work.
+        scaling: of raw vectors.
+        objective: float64 (classes,), P of each class.
+        gap: float64 (classes,), at most this share of P above the minimum.
+        passes: over the training vectors; reading them for a product with X or Xᵀ alone counts half.
     """
 
     weights: np.ndarray
     bias: np.ndarray
+    scaling: Scaling
     objective: np.ndarray
-    products: int
+    gap: np.ndarray
+    passes: float
 
-    def scores(self, x: np.ndarray) -> np.ndarray:
-        """Decision values, float32 (N, classes)."""
-        return np.asarray(x @ self.weights.T + self.bias, np.float32)
+    def scores(self, vectors: Vectors, device: torch.device = CPU, workers: int = 1) -> np.ndarray:
+        """Decision values of raw vectors, float32 (N, classes)."""
+        found = products(vectors, self.scaling, device, workers).forward(_padded(self.weights))[: len(self.bias)]
+        return np.ascontiguousarray(found.T + self.bias)
 
 
-class _Problem:
-    """Products with X, to which a column of ones is thought added, and the loss.
+class Solver:
+    """Training vectors, and a solution that moves on from one value of C to the next."""
 
-    Points are float64 (classes, D + 1), margins and what belongs to samples float32 (N, classes).
-    """
+    def __init__(
+        self,
+        vectors: Vectors,
+        labels: np.ndarray,
+        classes: int,
+        scaling: Scaling | None = None,
+        device: torch.device = CPU,
+        workers: int = 1,
+    ) -> None:
+        """Start at zero.
 
-    def __init__(self, x: np.ndarray, signs: np.ndarray, c: float) -> None:
-        self._x, self._signs, self._c = x, signs, c
-        self.products = 0
+        Args:
+            vectors: raw, N rows.
+            labels: int (N,).
+            classes: how many there are.
+            scaling: of the raw vectors; None: measured on them.
+            device: where products are computed.
+            workers: threads, on CPUs.
+        """
+        self._scaling = scaling or Scaling.of(vectors, workers)
+        self._products: Products = products(vectors, self._scaling, device, workers)
+        self._signs = np.where(np.arange(classes)[:, None] == labels[None, :], np.float32(1), np.float32(-1))
+        self._points = np.zeros((classes, vectors.shape[1] + 1))
+        self._margins = np.zeros((classes, len(labels)), np.float32)
+        self._passes = 0.0
 
-    def forward(self, points: np.ndarray) -> np.ndarray:
-        """X·p for each class: float32 (N, k)."""
-        self.products += 1
-        narrow = points.astype(np.float32)
-        return np.asarray(self._x @ narrow[:, :-1].T + narrow[:, -1])
+    def solve(
+        self,
+        c: float,
+        positive_weight: float = 1.0,
+        tolerance: float = 0.01,
+        max_steps: int = 50,
+        after_step: Callable[[float], None] = lambda gap: None,
+    ) -> LinearSVM:
+        """Continue from the present solution until every class is within `tolerance` · P of its minimum.
 
-    def backward(self, values: np.ndarray) -> np.ndarray:
-        """Xᵀ·v for each class: float64 (k, D + 1)."""
-        self.products += 1
-        return np.hstack([values.T @ self._x, values.sum(axis=0, dtype=np.float64)[:, None]], dtype=np.float64)
+        Args:
+            c: the weight C of the loss.
+            positive_weight: samples of the class itself weigh this many times more than the others.
+            tolerance: P − D as a share of P.
+            max_steps: Newton steps.
+            after_step: called with the largest gap of a class.
+        """
+        costs = np.where(self._signs > 0, np.float32(c * positive_weight), np.float32(c))
+        before = self._passes
+        classes = len(self._points)
+        objective, gap = np.full(classes, np.inf), np.full(classes, np.inf)
+        active = np.arange(classes)
+        for _ in range(max_steps + 1):
+            slack = _slack(self._signs[active], self._margins[active])
+            gradient = self._points[active] - self._backward(2 * costs[active] * slack * self._signs[active])
+            objective[active], gap[active] = _bounds(self._points[active], slack, gradient, costs[active])
+            after_step(float(gap.max()))
+            going = gap[active] > tolerance
+            active, slack, gradient = active[going], slack[going], gradient[going]
+            if len(active) == 0:
+                break
+            step = self._newton_step(active, slack, gradient, costs[active])
+            active = active[step > 0]  # no step helps: float32 can't tell the difference any more
+        return LinearSVM(
+            self._points[:, :-1].astype(np.float32),
+            self._points[:, -1].astype(np.float32),
+            self._scaling,
+            objective,
+            gap,
+            self._passes - before,
+        )
 
-    def slack(self, margins: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """max(0, 1 − y·margin)."""
-        return np.asarray(np.maximum(0, 1 - self._signs[:, active] * margins))
+    def _newton_step(
+        self, active: np.ndarray, slack: np.ndarray, gradient: np.ndarray, costs: np.ndarray
+    ) -> np.ndarray:
+        d, xd = self._direction(gradient, 2 * costs * (slack > 0))
+        step = _step_lengths(self._points[active], self._margins[active], d, xd, gradient, self._signs[active], costs)
+        self._points[active] += step[:, None] * d
+        self._margins[active] += step[:, None].astype(np.float32) * xd
+        return step
 
-    def objective(self, points: np.ndarray, slack: np.ndarray) -> np.ndarray:
-        """F of each class, float64 (k,)."""
-        losses = np.einsum("nk,nk->k", slack, slack, dtype=np.float64)
-        return np.asarray(0.5 * np.einsum("kd,kd->k", points, points) + self._c * losses)
-
-    def gradient(self, points: np.ndarray, slack: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """∇f of each class."""
-        return points - 2 * self._c * self.backward(slack * self._signs[:, active])
-
-    def direction(self, gradient: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solve (I + 2C Xᵀ D X) d = −∇f roughly by conjugate gradients; also gives X·d, which falls out of it."""
+    def _direction(self, gradient: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Solve (I + Xᵀ diag(curvature) X) d = −∇P roughly by conjugate gradients; X·d falls out of it."""
         d = np.zeros_like(gradient)
-        xd = np.zeros(inside.shape, np.float32)
+        xd = np.zeros(curvature.shape, np.float32)
         residual = -gradient
         p = residual.copy()
         squares = np.einsum("kd,kd->k", residual, residual)
         goal = squares * CG_TOLERANCE**2
         for _ in range(MAX_CG):
-            xp = self.forward(p)
-            hp = p + 2 * self._c * self.backward(xp * inside)
+            xp, product = self._normal(p, curvature)
+            hp = p + product
             # A class that is done takes steps of length 0 until all are.
             step = np.where(squares > goal, squares / np.maximum(np.einsum("kd,kd->k", p, hp), 1e-300), 0)
             d += step[:, None] * p
-            xd += step.astype(np.float32) * xp
+            xd += step[:, None].astype(np.float32) * xp
             residual -= step[:, None] * hp
             following = np.einsum("kd,kd->k", residual, residual)
             p = residual + (following / np.maximum(squares, 1e-300))[:, None] * p
@@ -100,72 +163,64 @@ class _Problem:
                 break
         return d, xd
 
+    def _backward(self, values: np.ndarray) -> np.ndarray:
+        """Values · (X, 1): float64 (k, D + 1)."""
+        self._passes += 0.5
+        sums = self._products.backward(_padded(values))[: len(values)]
+        return np.hstack([sums, values.sum(axis=1, dtype=np.float64)[:, None]], dtype=np.float64)
 
-def fit_linear_svm(
-    x: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    c: float,
-    start: LinearSVM | None = None,
-    tolerance: float = 1e-4,
-    max_steps: int = 100,
-) -> LinearSVM:
-    """Solve the problem above.
+    def _normal(self, points: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both in one pass: u = points · (X, 1)ᵀ and (curvature ∘ u) · (X, 1)."""
+        self._passes += 1
+        k = len(points)
+        bias = points[:, -1:].astype(np.float32)
+        xp, sums = self._products.normal(_padded(points[:, :-1].astype(np.float32)), _padded(curvature), _padded(bias))
+        u = xp[:k]
+        return u, np.hstack([sums[:k], (curvature * u).sum(axis=1, dtype=np.float64)[:, None]], dtype=np.float64)
 
-    Args:
-        x: float32 (N, D).
-        labels: int (N,).
-        c: the weight C of the loss.
-        start: a solution to start from (of a neighbouring C).
-        tolerance: a class stops when its gradient is this much shorter than at zero, times the share of its rarer
-            label (LIBLINEAR's rule).
-        max_steps: Newton steps.
-    """
-    signs = np.full((len(x), classes), -1, np.float32)
-    signs[np.arange(len(x)), labels] = 1
-    problem = _Problem(x, signs, c)
-    points = np.zeros((classes, x.shape[1] + 1))
-    everyone = np.arange(classes)
-    at_zero = np.linalg.norm(problem.gradient(points, np.ones_like(signs), everyone), axis=1)
-    positives = np.bincount(labels, minlength=classes)
-    rarer = np.maximum(np.minimum(positives, len(x) - positives), 1) / len(x)
-    goal = tolerance * rarer * at_zero
-    if start is not None:
-        points = np.hstack([start.weights, start.bias[:, None]], dtype=np.float64)
-    margins = problem.forward(points)
-    active = everyone
-    for _ in range(max_steps):
-        slack = problem.slack(margins[:, active], active)
-        gradient = problem.gradient(points[active], slack, active)
-        going = np.linalg.norm(gradient, axis=1) > goal[active]
-        active, slack, gradient = active[going], slack[:, going], gradient[going]
-        if len(active) == 0:
-            break
-        d, xd = problem.direction(gradient, (slack > 0).astype(np.float32))
-        step = _step_lengths(problem, points[active], margins[:, active], d, xd, gradient, active)
-        points[active] += step[:, None] * d
-        margins[:, active] += step.astype(np.float32) * xd
-        active = active[step > 0]  # no step helps: float32 can't tell the difference any more
-    objective = problem.objective(points, problem.slack(margins, everyone))
-    return LinearSVM(points[:, :-1].astype(np.float32), points[:, -1].astype(np.float32), objective, problem.products)
+
+def _padded(rows: np.ndarray) -> np.ndarray:
+    """Rows of zeros behind, up to a multiple of ALIGNED."""
+    return np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
+
+
+def _slack(signs: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(0, 1 - signs * margins))
+
+
+def _objective(points: np.ndarray, slack: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    losses = np.einsum("kn,kn,kn->k", costs, slack, slack, dtype=np.float64)
+    return np.asarray(0.5 * np.einsum("kd,kd->k", points, points) + losses)
+
+
+def _bounds(
+    points: np.ndarray, slack: np.ndarray, gradient: np.ndarray, costs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """P of each class, and (P − D) / P."""
+    primal = _objective(points, slack, costs)
+    reached = points - gradient
+    losses = np.einsum("kn,kn,kn->k", costs, slack, slack, dtype=np.float64)
+    dual = 2 * np.einsum("kn,kn->k", costs, slack, dtype=np.float64)
+    dual -= 0.5 * np.einsum("kd,kd->k", reached, reached) + losses
+    return primal, (primal - dual) / np.maximum(primal, 1e-300)
 
 
 def _step_lengths(
-    problem: _Problem,
     points: np.ndarray,
     margins: np.ndarray,
     d: np.ndarray,
     xd: np.ndarray,
     gradient: np.ndarray,
-    active: np.ndarray,
+    signs: np.ndarray,
+    costs: np.ndarray,
 ) -> np.ndarray:
     """Halve each class's step until it brings enough; margins are at hand, so a try costs no product with X."""
-    now = problem.objective(points, problem.slack(margins, active))
+    now = _objective(points, _slack(signs, margins), costs)
     slope = np.einsum("kd,kd->k", gradient, d)
-    step = np.ones(len(active))
+    step = np.ones(len(points))
     for _ in range(MAX_HALVINGS):
-        tried = problem.objective(
-            points + step[:, None] * d, problem.slack(margins + step.astype(np.float32) * xd, active)
+        tried = _objective(
+            points + step[:, None] * d, _slack(signs, margins + step[:, None].astype(np.float32) * xd), costs
         )
         short = tried > now + SUFFICIENT * step * slope
         if not short.any():
@@ -173,29 +228,3 @@ def _step_lengths(
         step[short] /= 2
     step[short] = 0
     return step
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Shift to zero mean and scale to unit mean length: one number for all dimensions, so their relations stay.
-
-    Attributes:
-        mean: float32 (D,), of train.
-        scale: 1 / root of the mean squared length.
-    """
-
-    mean: np.ndarray
-    scale: float
-
-    @staticmethod
-    def of(x: np.ndarray) -> Scaling:
-        """Fit to the training vectors, float32 (N, D)."""
-        mean = x.mean(axis=0, dtype=np.float64)
-        squares = sum(float(np.vdot(row, row)) for row in x) / len(x) - float(mean @ mean)
-        return Scaling(mean.astype(np.float32), float(1 / np.sqrt(max(squares, 1e-12))))
-
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Scale into a new array."""
-        out = x - self.mean
-        out *= np.float32(self.scale)
-        return np.asarray(out)

@@ -41,7 +41,10 @@ class Feature(Protocol):
         """Learn the codebook from the images of train, uint8 (N, H, W, 3)."""
 
     def transform(self, images: np.ndarray, settings: Any, codebook: Codebook, context: Context) -> np.ndarray:
-        """Compute vectors, float32 (N, D), from images uint8 (N, H, W, 3)."""
+        """Compute vectors from images uint8 (N, H, W, 3).
+
+        float32 or float16 (N, D), or uint8 product codes (N, D / G) whose `centroids` are in the codebook.
+        """
 
 
 def load_feature(settings: Settings, key: str) -> tuple[Feature, Any]:

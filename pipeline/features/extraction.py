@@ -37,7 +37,7 @@ class Shards:
         """Compute and store the vectors of `count` images, shard by shard.
 
         Args:
-            batches: gives the vectors of a slice of the images, float32 (n, D).
+            batches: gives the vectors of a slice of the images, (n, D) of the type in which they are to be kept.
 
         Returns:
             Seconds spent computing, those of interrupted runs included.
@@ -52,7 +52,7 @@ class Shards:
             vectors = batches(part)
             seconds += time.perf_counter() - started
             if out is None:
-                out = self._create(path, count, vectors.shape[1])
+                out = self._create(path, count, vectors)
             try:
                 out[part] = vectors
                 out.flush()
@@ -72,16 +72,16 @@ class Shards:
             return 0, 0.0, None
         return state["done"], state["seconds"], out
 
-    def _create(self, path: Path, count: int, dimension: int) -> np.memmap:
-        """Make the file and claim its room on the disk: a mapped file that runs out of it later kills the process."""
+    def _create(self, path: Path, count: int, first: np.ndarray) -> np.memmap:
+        """Make the file and claim its room: a mapped file that runs out of disk later kills the process."""
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimension))
+            out = np.lib.format.open_memmap(path, mode="w+", dtype=first.dtype, shape=(count, first.shape[1]))
             with open(path, "r+b") as file:
                 reserve(file.fileno(), path.stat().st_size)
         except OSError as error:
             path.unlink(missing_ok=True)
-            size = count * dimension * 4 / 1e9
+            size = count * first[0].nbytes / 1e9
             raise PipelineError(
                 f"{path}: can't have the {size:.2g} GB that it needs ({error.strerror or error}); "
                 "make room, or take fewer words, bins or images"

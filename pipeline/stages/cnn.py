@@ -14,11 +14,11 @@ from torch import nn
 
 from pipeline import catalogue, layout, progress, settings
 from pipeline.data.contract import SPLITS, load_manifest, load_split
+from pipeline.device import device_name, pick_device, pick_precision
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import size_of, write_json
 from pipeline.networks.layers import count_multiply_adds, count_parameters
 from pipeline.settings import Settings, Training
-from pipeline.training.device import device_name, pick_device, pick_precision
 from pipeline.training.images import Images, Normalisation
 from pipeline.training.loop import Diverged, Progress, Task, fit, predict
 from pipeline.training.memory import keep_freed_memory

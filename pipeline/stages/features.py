@@ -1,6 +1,7 @@
 """features: one feature of every image → features/<feature>/{train,val,test}.npy.
 
-Behind the training images stand their augmented copies, in the same order, so row i belongs to image i mod N.
+Behind the training images stand their augmented copies, and behind those of val and test their mirror images where two
+views are asked for; in the same order, so row i belongs to image i mod N.
 """
 
 from pathlib import Path
@@ -24,7 +25,8 @@ def run(key: str) -> None:
     copies = chosen.augmentation.copies if _augments(chosen) else 0
     shards = Shards(_work_folder(key, chosen, parameters, codebook, copies))
     splits = {name: load_split(name) for name in SPLITS}
-    rows = {name: len(split) * (1 + copies if name == "train" else 1) for name, split in splits.items()}
+    views = chosen.augmentation.views if chosen.source.augmentation.mirror else 1
+    rows = {name: len(split) * (1 + copies if name == "train" else views) for name, split in splits.items()}
     # Kernels compile on their first use; that is no cost of the method.
     feature.transform(_images(splits["train"], slice(0, 2), chosen), parameters, codebook, Context(chosen.seed))
     seconds = {}
@@ -40,8 +42,9 @@ def run(key: str) -> None:
     shards.publish(target, list(SPLITS))
     cost = {
         "training_seconds": seconds["train"],
-        "prediction_seconds": seconds["test"] / rows["test"],
+        "prediction_seconds": seconds["test"] / len(splits["test"]),
         "copies": copies,
+        "views": views,
     }
     write_json(target / "cost.json", cost)
 
@@ -52,12 +55,19 @@ def _augments(chosen: Settings) -> bool:
 
 
 def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
-    """Rows of a split; beyond its end come the augmented copies."""
+    """Rows of a split; beyond its end come augmented copies of train, or mirror images of val and test.
+
+    Where mirroring is allowed every other copy is mirrored, the first one among them, so that features see each image
+    both ways round.
+    """
     rows = np.arange(part.start, part.stop)
     numbers = rows % len(split)
     images = np.asarray(split.images[numbers])
     copy = rows // len(split)
     if copy.max() == 0:
+        return images
+    if split.name != "train":
+        images[copy > 0] = images[copy > 0, :, ::-1]
         return images
     import torch
 
@@ -66,7 +76,8 @@ def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
     for number in np.unique(copy[copy > 0]):
         chosen_rows = copy == number
         batch = torch.from_numpy(images[chosen_rows])
-        changed = augment(batch, numbers[chosen_rows], int(number), chosen.seed, chosen.source.augmentation)
+        allowed, odd = chosen.source.augmentation, bool(number % 2)
+        changed = augment(batch, numbers[chosen_rows], int(number), chosen.seed, allowed, mirror=odd)
         images[chosen_rows] = changed.numpy()
     return images
 
@@ -75,11 +86,18 @@ def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Code
     code = Path(__file__).parents[1]
     return work_folder(
         f"features-{key}",
-        [code / "features", code / "encoding", code / "training" / "augmentation.py", code / "randomness.py"],
+        [
+            code / "features",
+            code / "descriptors",
+            code / "encoding",
+            code / "training" / "augmentation.py",
+            code / "randomness.py",
+        ],
         parameters=parameters.model_dump(),
         splits=load_manifest()["splits"],
         codebook={name: [list(values.shape), float(values.sum())] for name, values in codebook.items()},
         copies=copies,
+        views=chosen.augmentation.views,
         augmentation=chosen.source.augmentation.model_dump(),
         seed=chosen.seed,
     )

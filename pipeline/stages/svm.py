@@ -6,36 +6,57 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import layout, progress, settings
-from pipeline.classifiers.linear_svm import LinearSVM, Scaling, fit_linear_svm
+from pipeline.classifiers.linear_svm import LinearSVM, Solver
+from pipeline.classifiers.vectors import Vectors, finite, open_vectors
 from pipeline.data.contract import SPLITS, load_manifest, load_split
+from pipeline.device import device_name, pick_device
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import top_k_error
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import read_json, size_of, write_arrays
+from pipeline.settings import Svm
 
 
 def run(key: str) -> None:
     """Fit one SVM per value of C, keep the one with the lowest error on val, score test once."""
     chosen = settings.load()
-    values = sorted(chosen.svm(key).C)
+    parameters = chosen.svm(key)
     classes = len(load_manifest()["classes"])
     splits = {name: load_split(name) for name in SPLITS}
+    vectors = {name: _open(key, name) for name in SPLITS}
+    views = vectors["val"].shape[0] // len(splits["val"])
+    device, workers = pick_device(chosen.compute.device), chosen.compute.worker_count
+
+    def scores(model: LinearSVM, name: str) -> np.ndarray:
+        """Scores of a split, averaged over the views of each image."""
+        found = model.scores(vectors[name], device, workers)
+        return np.asarray(found.reshape(views, len(splits[name]), classes).mean(axis=0))
+
     started = time.perf_counter()
-    train = _load(key, "train")
-    labels = np.tile(splits["train"].labels, len(train) // len(splits["train"]))
-    scaling = Scaling.of(train)
-    train = scaling.apply(train)
-    val = scaling.apply(_load(key, "val"))
-    best, tuning = _tune(train, labels, val, splits["val"].labels, classes, values, key)
+    labels = np.tile(splits["train"].labels, vectors["train"].shape[0] // len(splits["train"]))
+    solver = Solver(vectors["train"], labels, classes, device=device, workers=workers)
+    models: list[LinearSVM] = []
+    errors: list[float] = []
+    with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
+        for c in sorted(parameters.C):
+            model = _fit(solver, c, parameters, bar)
+            errors.append(top_k_error(scores(model, "val"), splits["val"].labels, 1))
+            # Of equals the smallest C: the stronger regularisation. Weights may be large, so only the best are kept.
+            models = models if models and errors[-1] >= min(errors[:-1]) else [model]
+            bar.note(f"C={c:g}: val error {errors[-1]:.1%}")
+    best = models[0]
     fit_seconds = time.perf_counter() - started
-    del train
     started = time.perf_counter()
-    test = best.scores(scaling.apply(_load(key, "test")))
+    test = scores(best, "test")
     score_seconds = (time.perf_counter() - started) / len(test)
 
     folder = layout.results_of("feature", key)
     write_arrays(
-        folder / "model.npz", weights=best.weights, bias=best.bias, mean=scaling.mean, scale=np.array(scaling.scale)
+        folder / "model.npz",
+        weights=best.weights,
+        bias=best.bias,
+        mean=best.scaling.mean,
+        scale=np.array(best.scaling.scale),
     )
     extraction = read_json(layout.FEATURES / key / "cost.json", f"features@{key}")
     codebook = layout.MODELS / key / "codebook.npz"
@@ -46,47 +67,39 @@ def run(key: str) -> None:
         bytes=size_of(folder / "model.npz") + size_of(codebook),
         parameters=best.weights.size + best.bias.size + _numbers(codebook),
         multiply_adds=None,
-        device="cpu",
+        device=device_name(device),
         precision="fp32",
-        threads=chosen.compute.worker_count,
+        threads=workers,
     )
     val_and_test = {name: splits[name] for name in ("val", "test")}
-    write_result(folder, {"val": best.scores(val), "test": test}, val_and_test, cost, tuning)
+    write_result(
+        folder, {"val": scores(best, "val"), "test": test}, val_and_test, cost, _trials(sorted(parameters.C), errors)
+    )
 
 
-def _tune(
-    train: np.ndarray,
-    labels: np.ndarray,
-    val: np.ndarray,
-    val_labels: np.ndarray,
-    classes: int,
-    values: list[float],
-    key: str,
-) -> tuple[LinearSVM, list[dict[str, object]]]:
-    """Solve for each C, from the smallest up, each starting from the one before."""
-    models: list[LinearSVM] = []
-    errors: list[float] = []
-    with progress.bar(f"svm {key}", len(values), unit="fits") as bar:
-        for c in values:
-            models.append(fit_linear_svm(train, labels, classes, c, start=models[-1] if models else None))
-            errors.append(top_k_error(models[-1].scores(val), val_labels, 1))
-            bar.note(f"C={c:g}: val error {errors[-1]:.1%}")
-            bar.advance()
-    best = int(np.argmin(errors))  # of equals the smallest C: the stronger regularisation
-    tuning = [
+def _fit(solver: Solver, c: float, parameters: Svm, bar: progress.Bar) -> LinearSVM:
+    def after_step(gap: float) -> None:
+        bar.advance()
+        bar.note(f"C={c:g}: within {gap:.1%} of the optimum")
+
+    return solver.solve(c, parameters.positive_weight, parameters.tolerance, after_step=after_step)
+
+
+def _trials(values: list[float], errors: list[float]) -> list[dict[str, object]]:
+    best = int(np.argmin(errors))
+    return [
         {"candidate": f"C={c:g}", "value": c, "val_error": error, "chosen": index == best}
         for index, (c, error) in enumerate(zip(values, errors, strict=True))
     ]
-    return models[best], tuning
 
 
-def _load(key: str, split: str) -> np.ndarray:
+def _open(key: str, split: str) -> Vectors:
     path = layout.FEATURES / key / f"{split}.npy"
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        vectors = open_vectors(path, layout.MODELS / key / "codebook.npz")
+    except (OSError, ValueError, EOFError, KeyError) as error:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage features@{key}") from error
-    if not np.isfinite(vectors).all():
+    if not finite(vectors):
         raise PipelineError(f"{path}: holds NaN or infinite numbers; rerun the stage features@{key}")
     return vectors
 

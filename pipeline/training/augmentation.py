@@ -13,7 +13,12 @@ from pipeline.settings import Augmentation
 
 
 def augment(
-    images: torch.Tensor, numbers: np.ndarray, epoch: int, seed: int, augmentation: Augmentation
+    images: torch.Tensor,
+    numbers: np.ndarray,
+    epoch: int,
+    seed: int,
+    augmentation: Augmentation,
+    mirror: bool | None = None,
 ) -> torch.Tensor:
     """Mirror half of the images and shift each by up to `augmentation.shift` pixels; edges are continued.
 
@@ -21,6 +26,7 @@ def augment(
         images: (B, H, W, C), any dtype and device.
         numbers: int (B,), the images' positions in train.
         epoch: gives every pass other changes.
+        mirror: mirror all or none instead of a random half, where mirroring is allowed.
 
     Returns:
         (B, H, W, C) of the same dtype and device; `images` itself where nothing may change.
@@ -34,7 +40,8 @@ def augment(
     rows = _shifted(height, np.floor(down * reach) - augmentation.shift)
     columns = _shifted(width, np.floor(right * reach) - augmentation.shift)
     if augmentation.mirror:
-        columns = np.where((turn < 0.5)[:, None], columns[:, ::-1], columns)
+        turned = turn < 0.5 if mirror is None else np.full(count, mirror)
+        columns = np.where(turned[:, None], columns[:, ::-1], columns)
     pixels = rows[:, :, None] * width + columns[:, None, :] + (np.arange(count) * (height * width))[:, None, None]
     flat = torch.from_numpy(pixels.reshape(-1)).to(images.device)
     return images.reshape(count * height * width, -1).index_select(0, flat).reshape(images.shape)

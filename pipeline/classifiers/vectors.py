@@ -1,0 +1,133 @@
+"""Where a classifier's feature vectors come from: arrays on disk, decoded tile by tile into float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from pipeline.encoding import half, product_quantization
+from pipeline.parallel import slices, threads
+
+TILE = 4096  # columns decoded at once: with some dozen rows they stay in a core's cache
+CHUNK = 512  # rows
+
+
+class Vectors(Protocol):
+    """N rows of D numbers."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+
+    def tile(self, rows: slice, columns: slice, mean: np.ndarray, out: np.ndarray) -> None:
+        """Decode some rows' columns, minus the mean (D,), into float32 (rows, columns); releases Python's lock."""
+
+    def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
+        """Decode whole rows on a device, float32 (rows, D)."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """An array in memory or memory-mapped, float16 or float32 (N, D)."""
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+        return self.array.shape[0], self.array.shape[1]
+
+    def tile(self, rows: slice, columns: slice, mean: np.ndarray, out: np.ndarray) -> None:
+        """Decode part of the array."""
+        if self.array.dtype == np.float16:
+            half.decode_part(self.array.view(np.uint16), rows.start, columns.start, mean, out, out.view(np.uint32))
+        else:
+            np.subtract(self.array[rows, columns], mean[columns], out=out)
+
+    def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
+        """Move rows to the device, and convert there."""
+        return torch.from_numpy(np.array(self.array[rows])).to(device).float()
+
+
+class Coded:
+    """Product codes and what they stand for."""
+
+    def __init__(self, codes: np.ndarray, centroids: np.ndarray) -> None:
+        """Take codes uint8 (N, D / G), in memory or mapped, and centroids float32 (D / G, 256, G)."""
+        self.codes, self.centroids = codes, centroids
+        self._there: dict[torch.device, torch.Tensor] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+        return len(self.codes), self.centroids.shape[0] * self.centroids.shape[2]
+
+    def tile(self, rows: slice, columns: slice, mean: np.ndarray, out: np.ndarray) -> None:
+        """Look up part of the array; TILE is a multiple of every G."""
+        product_quantization.decode_part(self.codes, self.centroids, rows.start, columns.start, mean, out)
+
+    def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
+        """Move codes to the device, and look up there."""
+        codes = torch.from_numpy(np.array(self.codes[rows])).to(device).long()
+        if device not in self._there:
+            self._there[device] = torch.from_numpy(self.centroids).to(device)
+        groups = torch.arange(len(self.centroids), device=device)
+        return self._there[device][groups, codes].reshape(len(codes), -1)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Shift to zero mean and scale to unit mean length: one number for all dimensions, so their relations stay.
+
+    Attributes:
+        mean: float32 (D,), of train.
+        scale: 1 / root of the mean squared length.
+    """
+
+    mean: np.ndarray
+    scale: float
+
+    @staticmethod
+    def of(vectors: Vectors, workers: int = 1) -> Scaling:
+        """Measure it on the training vectors, in chunks of fixed size."""
+        count, dimension = vectors.shape
+        nothing = np.zeros(dimension, np.float32)
+        mean, squares = np.zeros(dimension), np.zeros(dimension)
+
+        def work(columns: slice) -> None:
+            buffer = np.empty((CHUNK, columns.stop - columns.start), np.float32)
+            for part in slices(count, CHUNK):
+                out = buffer[: part.stop - part.start]
+                vectors.tile(part, columns, nothing, out)
+                mean[columns] += out.sum(axis=0)
+                squares[columns] += np.einsum("nd,nd->d", out, out)
+
+        list(threads(work, slices(dimension, TILE), workers))
+        mean /= count
+        spread = float(squares.sum()) / count - float(mean @ mean)
+        return Scaling(mean.astype(np.float32), float(1 / np.sqrt(max(spread, 1e-12))))
+
+
+def open_vectors(path: Path, codebook: Path) -> Vectors:
+    """Map what the features stage wrote: numbers, or bytes that are codes of the codebook's centroids.
+
+    Raises:
+        OSError, ValueError, EOFError: the file is missing or damaged.
+        KeyError: codes without centroids.
+    """
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype != np.uint8:
+        return Dense(array)
+    with np.load(codebook, allow_pickle=False) as arrays:
+        return Coded(array, arrays["centroids"])
+
+
+def finite(vectors: Vectors) -> bool:
+    """Whether all numbers are finite; read in chunks."""
+    if not isinstance(vectors, Dense):
+        return True
+    return all(bool(np.isfinite(vectors.array[part]).all()) for part in slices(len(vectors.array), CHUNK))

@@ -1,0 +1,131 @@
+"""Improved Fisher vectors (Perronnin, Sánchez & Mensink, ECCV 2010; Sánchez et al., IJCV 2013, equations 16 to 18).
+
+For T descriptors x and a mixture with weights w, means μ and deviations σ, γ being the responsibilities:
+
+    G_μ = 1/(T √w)  Σ γ (x − μ)/σ           G_σ = 1/(T √(2w))  Σ γ ((x − μ)²/σ² − 1)
+
+both for every component and dimension: 2·K·D numbers a region. Then the signed square root and the L2 norm.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from pipeline.encoding.gmm import Mixture, accumulate, with_squares
+from pipeline.encoding.regions import Regions
+
+ROWS = 512  # descriptors whose log densities are at hand at once: they stay in the cache
+
+
+class FisherEncoder:
+    """Encodes images one by one; make one and use it in many threads."""
+
+    def __init__(self, mixture: Mixture, regions: Regions, places: np.ndarray, improved: bool = True) -> None:
+        """Prepare for images whose descriptors lie at the same places.
+
+        Args:
+            mixture: fitted to descriptors of train.
+            regions: R regions.
+            places: float32 (T, 2), x and y in 0…1 of each descriptor.
+            improved: signed square root and L2 norm, of each region and then of the whole.
+        """
+        cells = regions.cells(places)
+        self._order = np.argsort(cells, kind="stable")
+        self._bounds = np.searchsorted(cells[self._order], np.arange(regions.members.shape[1] + 1))
+        self._sorted = bool((self._order == np.arange(len(cells))).all())
+        self._members = regions.members
+        self._linear, self._constant = mixture.quadratic()
+        self._means = mixture.means
+        self._precisions = 1 / np.sqrt(mixture.variances)
+        self._weights = mixture.weights
+        self._improved = improved
+
+    @property
+    def dimension(self) -> int:
+        """Numbers an image: 2 · K · D · R."""
+        return 2 * self._means.size * len(self._members)
+
+    def encode(self, descriptors: np.ndarray) -> np.ndarray:
+        """The Fisher vector of one image.
+
+        Args:
+            descriptors: float32 (T, D), in the order of the places.
+
+        Returns:
+            float32 (R · 2 · K · D,): for each region all of G_μ, component by component, then all of G_σ.
+            scikit-image's order is the same behind its K derivatives by the weights, which are left out here; its
+            G_σ has the opposite sign.
+        """
+        features = with_squares(descriptors if self._sorted else descriptors[self._order])
+        components, double = len(self._weights), features.shape[1]
+        cells = len(self._bounds) - 1
+        scratch = np.empty((min(ROWS, len(features)), len(self._constant)), np.float32)
+        mass = np.zeros((cells, components), np.float32)
+        moments = np.zeros((cells, components, double), np.float32)
+        for cell in range(cells):
+            for start in range(self._bounds[cell], self._bounds[cell + 1], ROWS):
+                rows = features[start : min(start + ROWS, self._bounds[cell + 1])]
+                logits = np.matmul(rows, self._linear, out=scratch[: len(rows)])
+                logits += self._constant
+                accumulate(logits, rows, mass[cell], moments[cell])
+        out = np.zeros((len(self._members), components * double), np.float32)
+        counts = np.diff(self._bounds)
+        for region, members in enumerate(self._members):
+            count = int(counts[members].sum())
+            if count:
+                sums = (mass[0], moments[0]) if cells == 1 else (mass[members].sum(0), moments[members].sum(0))
+                _gradients(*sums, count, self._means, self._precisions, self._weights, out[region])
+        if self._improved:
+            for vector in out:
+                _power_and_norm(vector)
+            _normalise(out.reshape(-1))
+        return out.reshape(-1)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"contract"})
+def _gradients(
+    mass: np.ndarray,
+    moments: np.ndarray,
+    count: int,
+    means: np.ndarray,
+    precisions: np.ndarray,
+    weights: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The two equations above, from sums; `precisions` are 1/σ."""
+    components, dimensions = means.shape
+    half = components * dimensions
+    for k in range(components):
+        by_mean = np.float32(1 / (count * np.sqrt(weights[k])))
+        by_deviation = np.float32(1 / (count * np.sqrt(2 * weights[k])))
+        total = mass[k]
+        for d in range(dimensions):
+            mean, precision = means[k, d], precisions[k, d]
+            first = moments[k, d] - mean * total
+            # Σγ(x−μ)² = Σγx² − 2μΣγx + μ²Σγ
+            second = moments[k, dimensions + d] - mean * (2 * moments[k, d] - mean * total)
+            out[k * dimensions + d] = by_mean * first * precision
+            out[half + k * dimensions + d] = by_deviation * (second * precision * precision - total)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _power_and_norm(vector: np.ndarray) -> None:
+    """Signed square root, then L2 norm; the squares of the roots sum to Σ|v|."""
+    total = np.float32(0)
+    for i in range(len(vector)):
+        total += abs(vector[i])
+    scale = np.float32(1 / np.sqrt(max(total, np.float32(1e-30))))
+    for i in range(len(vector)):
+        root = np.sqrt(abs(vector[i])) * scale
+        vector[i] = root if vector[i] > 0 else -root
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _normalise(vector: np.ndarray) -> None:
+    total = np.float32(0)
+    for i in range(len(vector)):
+        total += vector[i] * vector[i]
+    scale = np.float32(1 / np.sqrt(max(total, np.float32(1e-30))))
+    for i in range(len(vector)):
+        vector[i] *= scale

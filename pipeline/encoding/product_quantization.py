@@ -1,0 +1,179 @@
+"""Product quantisation (Jégou, Douze & Schmid, PAMI 2011): a byte for every few numbers of a vector.
+
+A vector is cut into groups of G dimensions; each group is replaced by the nearest of 256 centroids, learned by k-means
+on train for that group alone. With G = 8, that is b = 1 bit a dimension, codes are 32 times smaller than float32, as in
+the compressed Fisher vectors of Sánchez & Perronnin (CVPR 2011). Codes are a plain uint8 array (N, D / G), one row a
+vector: an .npy file that memory-maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from pipeline.errors import PipelineError
+from pipeline.parallel import slices, threads
+from pipeline.randomness import generator
+
+CENTROIDS = 256  # what a byte can name
+ITERATIONS = 8  # of k-means
+GROUPS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class ProductQuantizer:
+    """Attributes: centroids float32 (D / G, 256, G)."""
+
+    centroids: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return self.centroids.shape[0] * self.centroids.shape[2]
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Codes of float32 (N, D): uint8 (N, D / G)."""
+        codes = np.empty((len(x), len(self.centroids)), np.uint8)
+        transposed, half_squares = _prepared(self.centroids)
+        _assign(np.ascontiguousarray(x, np.float32), transposed, half_squares, codes)
+        return codes
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """What the codes stand for: uint8 (N, D / G) → float32 (N, D)."""
+        out = np.empty((len(codes), self.dimension), np.float32)
+        decode_part(codes, self.centroids, 0, 0, np.zeros(self.dimension, np.float32), out)
+        return out
+
+
+def check_group(dimension: int, group: int, bits: int, key: str) -> None:
+    """Refuse what can't be cut or coded.
+
+    Raises:
+        PipelineError: G does not divide D, or G·b is not the 8 bits of a byte; names the nearest that works.
+    """
+    if group * bits != 8:
+        fitting = min((b for b in (1, 2, 4, 8)), key=lambda b: abs(group - 8 // b))
+        raise PipelineError(
+            f"`{key}` has group {group} and bits {bits}: a code is one byte, so group × bits must be 8; the nearest "
+            f"that works is group {8 // fitting} and bits {fitting}"
+        )
+    if dimension % group:
+        raise PipelineError(f"`{key}` has group {group}, which does not divide the {dimension} numbers of a vector")
+
+
+def fit_product_quantizer(x: np.ndarray, group: int, seed: int, workers: int = 1) -> ProductQuantizer:
+    """k-means in every group.
+
+    Args:
+        x: float16 or float32 (N, D), N ≥ 256; vectors of train.
+        group: G, which divides D.
+        seed: of the start: 256 different vectors.
+        workers: threads; the result does not depend on it.
+    """
+    count, dimension = x.shape
+    if count < CENTROIDS:
+        raise PipelineError(
+            f"product quantisation needs at least {CENTROIDS} training vectors, and there are {count}; use more images"
+        )
+    start = np.sort(generator(seed, "product quantisation").permutation(count)[:CENTROIDS])
+    centroids = np.empty((dimension // group, CENTROIDS, group), np.float32)
+
+    def work(part: slice) -> None:
+        columns = np.ascontiguousarray(x[:, part.start * group : part.stop * group], np.float32)
+        found = centroids[part]
+        found[:] = columns[start].reshape(CENTROIDS, -1, group).transpose(1, 0, 2)
+        codes = np.empty((count, len(found)), np.uint8)
+        for _ in range(ITERATIONS):
+            _assign(columns, *_prepared(found), codes)
+            _average(columns, codes, found)
+
+    list(threads(work, slices(len(centroids), GROUPS_AT_ONCE), workers))
+    return ProductQuantizer(centroids)
+
+
+def _prepared(centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centroids as (groups, G, 256), and half their squared lengths (groups, 256)."""
+    half_squares = 0.5 * np.einsum("gkd,gkd->gk", centroids, centroids)
+    return np.ascontiguousarray(centroids.transpose(0, 2, 1)), half_squares
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+def _assign(x: np.ndarray, transposed: np.ndarray, half_squares: np.ndarray, codes: np.ndarray) -> None:
+    """The nearest centroid of every group of every vector: ½|c|² − x·c is smallest."""
+    groups, width, _ = transposed.shape
+    distance = np.empty(CENTROIDS, np.float32)
+    lanes = np.empty(32, np.float32)
+    for n in range(len(x)):
+        for g in range(groups):
+            v = x[n, g * width : (g + 1) * width]
+            c = transposed[g]
+            h = half_squares[g]
+            if width == 8:  # the usual case, in one go over the centroids
+                for k in range(CENTROIDS):
+                    distance[k] = (
+                        h[k] - v[0] * c[0, k] - v[1] * c[1, k] - v[2] * c[2, k] - v[3] * c[3, k]
+                        - v[4] * c[4, k] - v[5] * c[5, k] - v[6] * c[6, k] - v[7] * c[7, k]
+                    )  # fmt: skip
+            else:
+                distance[:] = h
+                for d in range(width):
+                    for k in range(CENTROIDS):
+                        distance[k] -= v[d] * c[d, k]
+            for j in range(32):
+                lanes[j] = distance[j]
+            for block in range(1, CENTROIDS // 32):
+                for j in range(32):
+                    value = distance[block * 32 + j]
+                    lanes[j] = value if value < lanes[j] else lanes[j]
+            best = lanes[0]
+            for j in range(1, 32):
+                best = min(best, lanes[j])
+            k = 0
+            while distance[k] > best:
+                k += 1
+            codes[n, g] = k
+
+
+@numba.njit(nogil=True, cache=True)
+def _average(x: np.ndarray, codes: np.ndarray, centroids: np.ndarray) -> None:
+    """Move every centroid to the mean of its vectors; one without any stays."""
+    groups, clusters, width = centroids.shape
+    sums = np.empty((clusters, width))
+    counts = np.empty(clusters)
+    for g in range(groups):
+        sums[:] = 0
+        counts[:] = 0
+        for n in range(len(x)):
+            k = codes[n, g]
+            counts[k] += 1
+            for d in range(width):
+                sums[k, d] += x[n, g * width + d]
+        for k in range(clusters):
+            if counts[k] > 0:
+                for d in range(width):
+                    centroids[g, k, d] = sums[k, d] / counts[k]
+
+
+@numba.njit(nogil=True, cache=True)
+def decode_part(
+    codes: np.ndarray, centroids: np.ndarray, first_row: int, first_column: int, mean: np.ndarray, out: np.ndarray
+) -> None:
+    """Part of the decoded array, minus a mean.
+
+    Args:
+        codes: uint8 (N, D / G).
+        centroids: float32 (D / G, 256, G).
+        first_row, first_column: where the part begins; the column is a multiple of G.
+        mean: float32 (D,).
+        out: float32 (n, d); d is a multiple of G.
+    """
+    width = centroids.shape[2]
+    first = first_column // width
+    for row in range(len(out)):
+        line = out[row]
+        for g in range(out.shape[1] // width):
+            value = centroids[first + g, codes[first_row + row, first + g]]
+            for d in range(width):
+                line[g * width + d] = value[d] - mean[first_column + g * width + d]

@@ -1,0 +1,96 @@
+"""sift_fv and color_fv as the stages use them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import skimage.data
+
+from pipeline.errors import PipelineError
+from pipeline.features import color_fv, sift_fv
+from pipeline.features.base import Context
+
+PHOTOGRAPH = skimage.data.astronaut()
+CROPS = np.stack([PHOTOGRAPH[y : y + 32, x : x + 32] for y in range(0, 480, 28) for x in range(0, 480, 28)])
+FEATURES = (sift_fv, color_fv)
+
+
+def settings(feature: ModuleType, **changes: object) -> sift_fv.Settings:
+    values = {
+        "bin_sizes": "auto",
+        "step": "auto",
+        "dimensions": 10,
+        "whiten": False,
+        "place": 1.0,
+        "gaussians": 6,
+        "iterations": 3,
+        "sample": 4000,
+        "regions": ["1x1"],
+        "quantization": None,
+    }
+    own = {"window": "flat", "norm": "root"} if feature is sift_fv else {}
+    return feature.Settings.model_validate(values | own | changes)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_vectors_are_half_precision_and_of_unit_length(feature: ModuleType) -> None:
+    chosen = settings(feature, regions=["1x1", "1x3"])
+    codebook = feature.fit(CROPS, chosen, Context(0, 2))
+    x = feature.transform(CROPS, chosen, codebook, Context(0, 2))
+    assert x.dtype == np.float16
+    assert x.shape == (len(CROPS), 4 * 2 * 6 * 12)
+    np.testing.assert_allclose(np.linalg.norm(x.astype(np.float32), axis=1), 1, atol=1e-2)
+    assert (np.diff(codebook["log_likelihoods"]) > -1e-3).all()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_workers_change_nothing(feature: ModuleType) -> None:
+    chosen = settings(feature)
+    one, three = (feature.fit(CROPS, chosen, Context(0, workers)) for workers in (1, 3))
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, three[name], err_msg=name)
+    found = [feature.transform(CROPS[:50], chosen, one, Context(0, workers)) for workers in (1, 3)]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_codes_are_32_times_smaller_and_close(feature: ModuleType) -> None:
+    plain, coded = (settings(feature, quantization=q) for q in (None, {"group": 8, "bits": 1, "sample": 280}))
+    codebook = feature.fit(CROPS, coded, Context(0))
+    x = feature.transform(CROPS, plain, codebook, Context(0)).astype(np.float32)
+    codes = feature.transform(CROPS, coded, codebook, Context(0))
+    assert codes.dtype == np.uint8
+    assert codes.nbytes * 32 == x.nbytes
+    decoded = codebook["centroids"][np.arange(codes.shape[1]), codes].reshape(x.shape)
+    assert ((decoded - x) ** 2).sum() < 0.5 * ((x - x.mean(axis=0)) ** 2).sum()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_constant_images_have_finite_vectors(feature: ModuleType) -> None:
+    chosen = settings(feature)
+    codebook = feature.fit(CROPS, chosen, Context(0))
+    flat = np.full((2, 32, 32, 3), 90, np.uint8)
+    assert np.isfinite(feature.transform(flat, chosen, codebook, Context(0))).all()
+    only_flat = feature.fit(np.repeat(flat, 150, axis=0), chosen, Context(0))
+    assert np.isfinite(feature.transform(CROPS[:2], chosen, only_flat, Context(0)).astype(np.float32)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bin_sizes": [2, 11]}, r"`sift_fv\.features\.bin_sizes` has 11: .* at least 34 pixels a side.* works is 10"),
+        ({"gaussians": 500, "sample": 300}, r"`sift_fv\.features\.gaussians` is 500, .*take at most 300"),
+        ({"quantization": {"group": 6, "bits": 1, "sample": 256}}, r"quantization.*nearest that works is group 8"),
+    ],
+)
+def test_settings_that_cannot_work(changes: dict, words: str) -> None:
+    with pytest.raises(PipelineError, match=words):
+        sift_fv.fit(CROPS, settings(sift_fv, **changes), Context(0))
+
+
+def test_a_codebook_for_other_settings_is_refused() -> None:
+    codebook = sift_fv.fit(CROPS, settings(sift_fv), Context(0))
+    with pytest.raises(PipelineError, match=r"fitted for other settings.*rerun the stage codebook@sift_fv"):
+        sift_fv.transform(CROPS, settings(sift_fv, gaussians=7), codebook, Context(0))
