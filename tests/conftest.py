@@ -20,6 +20,8 @@ TINY: dict[str, Any] = {
     "datasets.objects.images_per_class": {"train": 6, "val": 3, "test": 3},
     "sift_bow.features.words": 20,
     "sift_bow.features.sample": 2000,
+    "textons.features.words": 15,
+    "textons.features.sample": 2000,
     **{
         f"{key}.features.{name}": value
         for key in ("sift_fv", "color_fv")

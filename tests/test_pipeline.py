@@ -20,6 +20,7 @@ METHODS = {
     "color_histogram",
     "hog",
     "sift_bow",
+    "textons",
     "sift_fv",
     "color_fv",
     "xrce2011",
@@ -47,7 +48,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = command(folder, "git", *identity, *arguments)
         assert done.returncode == 0, done.stderr
     stages = repro(folder)
-    assert len(stages) == 3 + 3 * 5 + 2 + 2
+    assert len(stages) == 3 + 3 * 6 + 2 + 2
     return folder
 
 

@@ -20,8 +20,9 @@ class DenseSettings(Section):
     for 32×32, and patches of 24 to 96 pixels, some 10,000 of them, for 256×256.
     """
 
-    #: What `auto` multiplies u with.
+    #: What `auto` multiplies u with, for the bins and for the step.
     scales: ClassVar[tuple[float, ...]] = (1, 1.5, 2, 3, 4)
+    spacing: ClassVar[float] = 0.8
 
     bin_sizes: Literal["auto"] | Annotated[list[BinSize], Field(min_length=1)]
     step: Literal["auto"] | Annotated[int, Field(ge=1, le=64)]
@@ -36,7 +37,7 @@ class DenseSettings(Section):
         unit = max(2, round(min(height, width) ** 0.5 / 2.8))
         sizes = self._fitting(unit, min(height, width)) if self.bin_sizes == "auto" else self.bin_sizes
         grid.check_fits(height, width, sizes, f"{key}.features.bin_sizes")
-        return tuple(dict.fromkeys(sizes)), max(2, round(0.8 * unit)) if self.step == "auto" else self.step
+        return tuple(dict.fromkeys(sizes)), max(1, round(self.spacing * unit)) if self.step == "auto" else self.step
 
     def _fitting(self, unit: int, side: int) -> list[int]:
         """The scales' bins, without those that are too large for the image; at least one."""

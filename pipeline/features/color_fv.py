@@ -12,10 +12,11 @@ from pipeline.features.base import Codebook, Context
 class Settings(fisher_feature.FisherSettings):
     """The encoding's settings; the descriptor has none of its own.
 
-    Colour varies more slowly than gradients, so that its patches may be smaller: chosen on val of CIFAR-10.
+    `auto` means bins of u/2 and u here, and a step of u/2: smaller and closer than SIFT's, as val of CIFAR-10 has it.
     """
 
-    scales = (0.5, 1, 1.5)
+    scales = (0.5, 1)
+    spacing = 0.5
 
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
