@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 
 Feature = Annotated[str, typer.Argument(help="a name from `features` in params.yaml")]
+MatcherName = Annotated[str, typer.Argument(help="a name from `matchers` in params.yaml")]
 FusionName = Annotated[str, typer.Argument(help="a name from `fusions` in params.yaml")]
 Network = Annotated[str, typer.Argument(help="a name from `networks` in params.yaml")]
 
@@ -51,6 +52,14 @@ def svm(feature: Feature) -> None:
     from pipeline.stages.svm import run
 
     run(feature)
+
+
+@app.command()
+def match(matcher: MatcherName) -> None:
+    """Score images by comparing them with examples of each class."""
+    from pipeline.stages.match import run
+
+    run(matcher)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-Family = Literal["feature", "fusion", "network"]
+Family = Literal["feature", "matcher", "fusion", "network"]
 Era = Literal["hand-crafted", "learned"]
 
 
@@ -86,6 +86,17 @@ METHODS: tuple[Method, ...] = (
         parts="Gabor filters, even and odd → mean and deviation of magnitudes over regions → linear SVM",
         citation="Manjunath & Ma, Texture features for browsing and retrieval of image data, PAMI 1996",
         departures="over regions, with a square root and a linear SVM in the place of distances",
+    ),
+    Method(
+        key="sift_matching",
+        title="SIFT matching, nearest neighbour",
+        year=1999,
+        era="hand-crafted",
+        family="matcher",
+        module="pipeline.classifiers.sift_matching",
+        parts="SIFT keypoints → ratio test → RANSAC → class of the example with most verified matches",
+        citation="Lowe, Object recognition from local scale-invariant features, ICCV 1999; IJCV 2004",
+        departures="matches are verified by RANSAC in the place of a Hough transform; a few examples of each class",
     ),
     Method(
         key="textons",

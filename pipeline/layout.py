@@ -20,7 +20,7 @@ WORK = Path("work")
 
 #: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends
 #: on this folder and not on RESULTS, which would also hold its own output.
-FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn"}
+FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn", "matcher": "match"}
 
 
 def results_of(family: str, key: str) -> Path:

@@ -222,6 +222,7 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0)]
     tuning_trials: Positive
     features: list[str]
+    matchers: list[str]
     fusions: list[str]
     networks: list[str]
     prepare: Prepare
@@ -239,7 +240,7 @@ class Settings(Section):
     @property
     def selected(self) -> list[str]:
         """Every selected method, hand-crafted first."""
-        return [*self.features, *self.fusions, *self.networks]
+        return [*self.features, *self.matchers, *self.fusions, *self.networks]
 
     def feature(self, key: str) -> Any:
         """The typed settings of one feature, as its module declares them."""
@@ -250,6 +251,12 @@ class Settings(Section):
         svm = self._part(key, "svm", Svm)
         self._same_tries(f"{key}.svm.C", svm.C)
         return svm
+
+    def matcher(self, key: str) -> Any:
+        """The typed settings of one matcher, as its module declares them."""
+        matcher = _validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
+        self._same_tries(f"{key}.ratios", matcher.ratios)
+        return matcher
 
     def network(self, key: str) -> Any:
         """The typed settings of one network, as its module declares them."""
@@ -283,6 +290,8 @@ class Settings(Section):
                     f"{self.path}: `fusions` names {key}, which needs at least two features; "
                     f"`features` selects {self.features}; select more, or take {key} out of `fusions`"
                 )
+        for key in self.matchers:
+            self.matcher(key)
         for key in self.networks:
             self.network(key)
 
@@ -378,6 +387,7 @@ def _check_datasets(raw: dict[str, Any], where: str) -> None:
 def _check_selection(settings: Settings) -> None:
     families: tuple[tuple[str, catalogue.Family], ...] = (
         ("features", "feature"),
+        ("matchers", "matcher"),
         ("fusions", "fusion"),
         ("networks", "network"),
     )
@@ -391,7 +401,9 @@ def _check_selection(settings: Settings) -> None:
             if name not in settings.methods:
                 raise PipelineError(f"{settings.path}: `{key}` selects {name}, but the mapping `{name}` is missing")
     if not settings.selected:
-        raise PipelineError(f"{settings.path}: `features` and `networks` are empty; select at least one method")
+        raise PipelineError(
+            f"{settings.path}: `features`, `matchers` and `networks` are empty; select at least one method"
+        )
 
 
 def _validated(model: type[SectionType], value: Any, where: str, location: tuple[str, ...]) -> SectionType:
