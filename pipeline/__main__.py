@@ -55,6 +55,14 @@ def svm(feature: Feature) -> None:
 
 
 @app.command()
+def pictures(feature: Feature) -> None:
+    """Draw what one feature sees, for the report."""
+    from pipeline.stages.pictures import run
+
+    run(feature)
+
+
+@app.command()
 def match(matcher: MatcherName) -> None:
     """Score images by comparing them with examples of each class."""
     from pipeline.stages.match import run

@@ -15,6 +15,8 @@ TABLES = REPORTS / "tables"
 PLOTS = REPORTS / "plots"
 PAGE = REPORTS / "index.html"
 
+PICTURES = RESULTS / "pictures"
+
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")
 

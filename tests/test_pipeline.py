@@ -48,7 +48,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = command(folder, "git", *identity, *arguments)
         assert done.returncode == 0, done.stderr
     stages = repro(folder)
-    assert len(stages) == 3 + 3 * 6 + 2 + 2
+    assert len(stages) == 3 + 4 * 6 + 2 + 2
     return folder
 
 
@@ -95,8 +95,9 @@ def test_dvc_shows_metrics_and_plots(repository: Path) -> None:
 def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository: Path) -> None:
     edit(repository, {"hog.features.orientations": 7})
     assert set(repro(repository)) == {
-        "codebook@hog", "features@hog", "svm@hog", "fuse@xrce2011", "fuse@all_classical", "evaluate", "report",
-    }  # fmt: skip
+        *(f"{stage}@hog" for stage in ("codebook", "features", "svm", "pictures")),
+        *("fuse@xrce2011", "fuse@all_classical", "evaluate", "report"),
+    }
 
 
 def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
@@ -127,7 +128,15 @@ def test_a_removed_method_disappears(repository: Path) -> None:
 
 def test_another_data_set_is_one_word(repository: Path) -> None:
     edit(repository, {"dataset": "digits", "features": ["hog"], "fusions": [], "networks": []})
-    assert set(repro(repository)) == {"prepare", "codebook@hog", "features@hog", "svm@hog", "evaluate", "report"}
+    assert set(repro(repository)) == {
+        "prepare",
+        "codebook@hog",
+        "features@hog",
+        "svm@hog",
+        "pictures@hog",
+        "evaluate",
+        "report",
+    }
     found = metrics(repository)
     assert found["dataset"] == "digits"
     assert found["methods"]["hog"]["test"]["top1_error"] < 15

@@ -14,9 +14,11 @@ from pipeline import layout, settings
 from pipeline.data.contract import SPLITS, load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import Cost, write_result
+from pipeline.features.base import Picture
 from pipeline.files import write_json
 from pipeline.report.answer import seconds, tenths
 from pipeline.stages import evaluate, report
+from pipeline.stages.pictures import write_pictures
 from tests.conftest import edit
 
 HOSTILE = ['<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}"]
@@ -59,6 +61,9 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
         chosen = {name: splits[name] for name in scores}
         tuning = [{"candidate": "C=1 <b>", "value": 1.0, "val_error": 0.5, "chosen": True}]
         write_result(folder, scores, chosen, Cost(10.0, 0.001, 1000, 500, None, "cpu", "fp32", 2), tuning)
+        if family == "feature":
+            shown = [Picture("a <b>caption", np.zeros((9, 9, 3), np.uint8))] if key == "hog" else []
+            write_pictures(layout.PICTURES / key, shown)
         if family == "network":
             for curve in ("train_error", "val_error"):
                 path = folder / "live" / "plots" / "metrics" / f"{curve}.tsv"

@@ -10,8 +10,9 @@ from tests.conftest import ROOT, edit
 
 
 def test_the_shipped_params_are_valid_for_every_budget_and_every_method(project: Path) -> None:
+    everything = {f"{family}s": catalogue.keys(family) for family in ("feature", "matcher", "fusion", "network")}
     for budget in settings.BUDGETS:
-        edit(project, {"budget": budget})
+        edit(project, {"budget": budget, **everything})
         loaded = settings.load()
         loaded.check_methods()
         assert set(loaded.selected) == set(catalogue.BY_KEY)
@@ -107,8 +108,9 @@ def test_dvc_yaml_depends_on_files_that_exist() -> None:
     from ruamel.yaml import YAML
 
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")
-    keys = {family: catalogue.keys(family) for family in ("feature", "fusion", "network")}
-    items = {"codebook": "feature", "features": "feature", "svm": "feature", "fuse": "fusion", "cnn": "network"}
+    keys = {family: catalogue.keys(family) for family in ("feature", "matcher", "fusion", "network")}
+    items = dict.fromkeys(("codebook", "features", "svm", "pictures"), "feature")
+    items |= {"match": "matcher", "fuse": "fusion", "cnn": "network"}
     for name, stage in graph["stages"].items():
         body = stage.get("do", stage)
         for dep in body["deps"]:

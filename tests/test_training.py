@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline import device
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import alexnet, lenet5
 from pipeline.networks.layers import LocalResponseNorm, ScaledTanh, Subsampling, count_multiply_adds, count_parameters
 from pipeline.settings import Augmentation, Training
-from pipeline.training import device, loop
+from pipeline.training import loop
 from pipeline.training.augmentation import augment
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input

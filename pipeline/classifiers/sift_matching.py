@@ -12,8 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.descriptors import keypoints
+from pipeline.descriptors.drawing import matched as matched_pair
 from pipeline.descriptors.matching import FEWEST, Keypoints, ratio_matches, verified
 from pipeline.errors import PipelineError
+from pipeline.features.base import Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Fraction, Positive, Section
@@ -69,6 +71,29 @@ def describe(images: np.ndarray, settings: Settings, workers: int) -> list[Descr
         return [(descriptors, places * size) for descriptors, places in found]
 
     return [one for part in threads(work, slices(len(images), BATCH), workers) for one in part]
+
+
+def draw_best(
+    images: np.ndarray, queries: list[Described], examples: np.ndarray, gallery: Keypoints, settings: Settings
+) -> Picture | None:
+    """Of some images the one with the most verified matches, beside the example it matches; None if none matches."""
+    best: tuple[int, int, int, np.ndarray, np.ndarray] | None = None
+    for number, (descriptors, places) in enumerate(queries):
+        matches = ratio_matches(descriptors, gallery, max(settings.ratios))
+        example = int((matches >= 0).sum(axis=1).argmax())
+        matched = np.flatnonzero(matches[example] >= 0)
+        target = gallery.places[matches[example][matched]]
+        agreed = verified(places[matched], target, settings.pixels)
+        if best is None or agreed.sum() > best[0]:
+            best = int(agreed.sum()), number, example, np.stack([places[matched], target]), agreed
+    if best is None or best[0] == 0:
+        return None
+    count, number, example, ends, agreed = best
+    caption = (
+        f"A val image and the training image it matches best: {count} matches of keypoints agree on one rotation, "
+    )
+    caption += f"scale and shift (orange), {int((~agreed).sum())} don't (grey)."
+    return Picture(caption, matched_pair(images[number], examples[example], ends[0], ends[1], agreed, 320))
 
 
 def score(

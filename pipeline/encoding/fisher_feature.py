@@ -138,6 +138,15 @@ def _encode(
     return np.concatenate(parts)
 
 
+def mean_descriptors(codebook: Codebook, count: int) -> np.ndarray:
+    """The heaviest Gaussians' means, brought back from PCA's directions: float32 (count, D)."""
+    heaviest = np.argsort(-codebook["weights"])[:count]
+    basis = codebook["pca_basis"]
+    means = codebook["means"][heaviest, : basis.shape[1]]
+    lengths = np.maximum((basis**2).sum(axis=0), 1e-12)  # 1, except after whitening
+    return np.asarray((means / lengths) @ basis.T + codebook["pca_mean"])
+
+
 def _fit_quantizer(
     describe: Describe, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> ProductQuantizer:

@@ -32,8 +32,24 @@ class Context:
     advance: Callable[[int], None] = lambda count: None
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a method sees, for the report.
+
+    Attributes:
+        caption: what is shown; it also serves who can't see it.
+        pixels: uint8 (H, W, 3).
+    """
+
+    caption: str
+    pixels: np.ndarray
+
+
 class Feature(Protocol):
-    """A feature module."""
+    """A feature module.
+
+    It may also have pictures(images, settings, codebook) -> list[Picture]: what it sees in some images of train.
+    """
 
     Settings: type[Section]
 

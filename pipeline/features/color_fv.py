@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.descriptors import drawing
 from pipeline.descriptors.local_color import local_color
 from pipeline.encoding import fisher_feature
-from pipeline.features.base import Codebook, Context
+from pipeline.features.base import Codebook, Context, Picture
+
+SHOWN = 32
 
 
 class Settings(fisher_feature.FisherSettings):
@@ -27,3 +30,12 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
     """Fisher vectors or their codes; see fisher_feature.transform."""
     return fisher_feature.transform(local_color, images, settings, codebook, context, "color_fv")
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """The mixture's means as patches."""
+    means = fisher_feature.mean_descriptors(codebook, SHOWN).reshape(-1, 4, 4, 6)
+    colours = (255 * np.clip(means[..., :3], 0, 1)).astype(np.uint8)
+    drawn = [drawing.enlarge(patch, 60) for patch in colours]
+    caption = f"The {len(drawn)} heaviest Gaussians of the mixture: mean colours of a patch's 4×4 cells."
+    return [Picture(caption, drawing.tiles(drawn, 8))]

@@ -13,10 +13,11 @@ import torch
 from pydantic import Field
 
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.filter_banks import gabor_bank, odd, responses
+from pipeline.descriptors.drawing import filters
+from pipeline.descriptors.filter_banks import GABOR_ORIENTATIONS, gabor_bank, odd, responses
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context
+from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices
 from pipeline.settings import Positive, Section
 
@@ -65,6 +66,15 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
         out.append(_pooled(magnitudes, over))
         context.advance(part.stop - part.start)
     return np.concatenate(out)
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """The even filters."""
+    bank = settings.bank(images.shape)[0::2]
+    caption = (
+        "The bank of Gabor filters, a row for each wavelength, a column for each direction (the even ones; each has "
+    )
+    return [Picture(caption + "an odd partner a quarter of a wave further).", filters(bank, GABOR_ORIENTATIONS))]
 
 
 def _pooled(magnitudes: torch.Tensor, over: Regions) -> np.ndarray:

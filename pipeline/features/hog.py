@@ -15,8 +15,9 @@ import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.descriptors.drawing import beside, enlarge, strokes, tiles
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context
+from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices, threads
 from pipeline.settings import Positive, Section
 
@@ -69,6 +70,17 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
         transform_sqrt=settings.transform_sqrt,
         workers=context.workers,
     )
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """Some images beside their cells' directions, drawn as strokes along the edges."""
+    cell = settings.cell_of(*images.shape[1:3])
+    drawn = []
+    for image, cells in zip(images[:6], cell_histograms(images[:6], settings.orientations, cell), strict=True):
+        stars = strokes(cells, max(12, 160 // len(cells)), full_circle=False)
+        drawn.append(beside(enlarge(image, stars.shape[0]), stars))
+    caption = f"Images and their histograms of oriented gradients: in each cell of {cell}×{cell} pixels a stroke for "
+    return [Picture(caption + "each direction, along the edge, darker where it is stronger.", tiles(drawn, 3))]
 
 
 def hog(

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 from pydantic import Field
 
-from pipeline.descriptors import grid, keypoints
+from pipeline.descriptors import drawing, grid, keypoints
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
 from pipeline.encoding.sampling import sample_descriptors
-from pipeline.features.base import Codebook, Context
+from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 
 BATCH = 8
+SHOWN_WORDS, PATCHES = 8, 12
 
 
 class Settings(DenseSettings, WordsSettings):
@@ -67,6 +69,40 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
     """Histograms of words over each region, mapped: float32 (N, R · K), three times that for χ²."""
     votes = _votes(images, settings, codebook, context)
     return histograms(votes, codebook["idf"], len(settings.regions), settings.map)
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """Where OpenCV finds keypoints, and the patches nearest to some words."""
+    drawn = []
+    for image in images[:6]:
+        _, places = keypoints.describe(image, settings.upscale, settings.contrast_threshold)
+        drawn.append(drawing.keypoints_on(image, places, 160))
+    found = [Picture("Images with the keypoints that SIFT's detector finds.", drawing.tiles(drawn, 6))]
+    if settings.detector == "dense":
+        caption = f"Visual words: each row shows the {PATCHES} patches of training images that lie nearest to one word."
+        found.append(Picture(caption, _nearest_patches(images, settings, codebook)))
+    return found
+
+
+def _nearest_patches(images: np.ndarray, settings: Settings, codebook: Codebook) -> np.ndarray:
+    """For words spread over the vocabulary, the nearest patches, at most one an image."""
+    bin_sizes, step = settings.grid_of(images.shape, "sift_bow")
+    size = bin_sizes[len(bin_sizes) // 2]
+    height, width = images.shape[1:3]
+    places = grid.places(height, width, (size,), step)
+    descriptors = dense_sift(images, (size,), step, "flat", settings.norm)[0]
+    words = codebook["words"][:: max(1, len(codebook["words"]) // SHOWN_WORDS)][:SHOWN_WORDS]
+    rows = []
+    for word in words:
+        distances = ((descriptors - word) ** 2).sum(axis=2)
+        for image in np.argsort(distances.min(axis=1))[:PATCHES]:
+            x, y = places[distances[image].argmin()] * [width, height]
+            top, left = (
+                int(np.clip(middle - 2 * size, 0, length - 4 * size)) for middle, length in ((y, height), (x, width))
+            )
+            patch = images[image, top : top + 4 * size, left : left + 4 * size]
+            rows.append(cv2.resize(patch, (48, 48), interpolation=cv2.INTER_NEAREST))
+    return drawing.tiles(rows, PATCHES)
 
 
 def _votes(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:

@@ -6,9 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.descriptors import drawing
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.encoding import fisher_feature
-from pipeline.features.base import Codebook, Context
+from pipeline.features.base import Codebook, Context, Picture
+
+SHOWN = 32
 
 
 class Settings(fisher_feature.FisherSettings):
@@ -26,6 +29,16 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
     """Fisher vectors or their codes; see fisher_feature.transform."""
     return fisher_feature.transform(_describe(settings), images, settings, codebook, context, "sift_fv")
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """The mixture's means as descriptors."""
+    means = np.maximum(fisher_feature.mean_descriptors(codebook, SHOWN), 0).reshape(-1, 4, 4, 8)
+    drawn = [drawing.strokes(mean, 20, full_circle=True) for mean in means]
+    caption = (
+        f"The {len(drawn)} heaviest Gaussians of the mixture, their means drawn as SIFT descriptors: 4×4 bins with "
+    )
+    return [Picture(caption + "the strengths of eight gradient directions.", drawing.tiles(drawn, 8))]
 
 
 def _describe(settings: Settings) -> fisher_feature.Describe:

@@ -18,6 +18,7 @@ from pipeline.report import charts
 from pipeline.report.answer import answer, best_of, seconds, tenths
 from pipeline.report.gallery import rooms
 from pipeline.report.pictures import data_uri, row_of
+from pipeline.report.sights import sights
 from pipeline.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -84,6 +85,7 @@ def _content(
         "tuning": [
             {"title": titles[row["method"]], **row, "chosen": row["chosen"] == "True"} for row in _table("tuning")
         ],
+        "sights": sights(results),
         "methods": [result.method for result in results],
         "samples": _samples(classes),
         "environment": read_json(layout.TABLES / "environment.json", "evaluate"),

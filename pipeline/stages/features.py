@@ -57,8 +57,8 @@ def _augments(chosen: Settings) -> bool:
 def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
     """Rows of a split; beyond its end come augmented copies of train, or mirror images of val and test.
 
-    Where mirroring is allowed every other copy is mirrored, the first one among them, so that features see each image
-    both ways round.
+    Where mirroring is allowed the first copy is the mirror image, so that features see each image both ways round, and
+    of the further ones every other is mirrored.
     """
     rows = np.arange(part.start, part.stop)
     numbers = rows % len(split)
@@ -77,6 +77,8 @@ def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
         chosen_rows = copy == number
         batch = torch.from_numpy(images[chosen_rows])
         allowed, odd = chosen.source.augmentation, bool(number % 2)
+        if number == 1 and allowed.mirror:
+            allowed = allowed.model_copy(update={"shift": 0})
         changed = augment(batch, numbers[chosen_rows], int(number), chosen.seed, allowed, mirror=odd)
         images[chosen_rows] = changed.numpy()
     return images

@@ -10,6 +10,9 @@ from pipeline.descriptors.matching import Keypoints
 from pipeline.evaluation.metrics import top_k_error
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import size_of, write_arrays
+from pipeline.stages.pictures import write_pictures
+
+SEARCHED = 200  # val images, for the picture of two matched ones
 
 
 def run(key: str) -> None:
@@ -69,4 +72,7 @@ def run(key: str) -> None:
         {"candidate": f"ratio {ratio:g}", "value": ratio, "val_error": error, "chosen": number == best}
         for number, (error, ratio, _) in enumerate(trials)
     ]
+    some = described[:SEARCHED]
+    drawn = matcher.draw_best(val.images[:SEARCHED], some, train.images[rows], gallery, parameters)
+    write_pictures(folder, [drawn] if drawn else [])
     write_result(folder, {"val": trials[best][2], "test": scores}, {"val": val, "test": test}, cost, tuning)

@@ -1,0 +1,110 @@
+"""What each method sees: the drawings say what they should, and reach the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import layout
+from pipeline.descriptors import drawing
+from pipeline.errors import PipelineError
+from pipeline.features.hog import cell_histograms
+from pipeline.stages import codebook, pictures, prepare
+from tests.conftest import edit
+
+
+def darkness(picture: np.ndarray) -> np.ndarray:
+    return 255.0 - picture[..., 0]
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_hogs_strokes_run_along_the_edge(upright: bool) -> None:
+    image = np.zeros((1, 16, 16, 3), np.uint8)
+    image[0, :, 8:] = 200  # an upright edge
+    if not upright:
+        image = image.transpose(0, 2, 1, 3)
+    star = darkness(drawing.strokes(cell_histograms(np.ascontiguousarray(image), 8, 16)[0], 33, full_circle=False))
+    along, across = (star[:, 11:22].sum(), star[11:22].sum()) if upright else (star[11:22].sum(), star[:, 11:22].sum())
+    assert along > 1.5 * across
+
+
+def test_sifts_strokes_point_along_the_gradient() -> None:
+    for direction, (rows, columns) in enumerate(
+        [(slice(14, 19), slice(17, 33)), (slice(17, 33), slice(17, 33)), (slice(17, 33), slice(14, 19))]
+    ):
+        histogram = np.zeros((1, 1, 8))
+        histogram[0, 0, direction] = 1
+        star = darkness(drawing.strokes(histogram, 33, full_circle=True))
+        assert star[rows, columns].sum() > 0.8 * star.sum()
+
+
+def test_tiles_stand_in_rows() -> None:
+    parts = [np.full((5, 7, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    sheet = drawing.tiles(parts, 2)
+    gap = drawing.GAP
+    assert sheet.shape == (2 * (5 + gap) + gap, 2 * (7 + gap) + gap, 3)
+    assert sheet[gap, gap, 0] == 10
+    assert sheet[gap, 2 * gap + 7, 0] == 20
+    assert sheet[2 * gap + 5, gap, 0] == 30
+    assert sheet[-gap - 1, -gap - 1, 0] == 255  # the empty place
+
+
+def test_filters_are_grey_where_they_are_zero() -> None:
+    kernel = np.zeros((2, 9, 9), np.float32)
+    kernel[0, 4, 4], kernel[1, 4, 4] = 3, -0.1
+    sheet = drawing.filters(kernel, 2, 36)
+    gap = drawing.GAP
+    first, second = sheet[gap : gap + 36, gap : gap + 36, 0], sheet[gap : gap + 36, 2 * gap + 36 : 2 * gap + 72, 0]
+    assert first[0, 0] == second[0, 0] == 127
+    assert first[18, 18] > 200
+    assert second[18, 18] < 50
+
+
+def test_lines_join_what_matches() -> None:
+    grey = np.full((40, 40, 3), 100, np.uint8)
+    ends = np.array([[10.0, 20.0]]), np.array([[30.0, 20.0]])
+    picture = drawing.matched(grey, grey, *ends, np.array([True]), 80)
+    orange = np.abs(picture - np.array([255, 120, 0])).max(axis=2) < 60
+    rows, columns = np.nonzero(orange)
+    assert set(rows) <= {39, 40, 41}
+    assert columns.min() in range(18, 23)
+    assert columns.max() in range(80 + drawing.GAP + 58, 80 + drawing.GAP + 62)
+
+
+def test_every_feature_with_something_to_show_shows_it(project: Path) -> None:
+    edit(project, {"features": ["color_histogram", "hog", "sift_bow", "gabor", "textons", "sift_fv", "color_fv"]})
+    prepare.run()
+    counts = {}
+    for key in ("color_histogram", "hog", "sift_bow", "gabor", "textons", "sift_fv", "color_fv"):
+        codebook.run(key)
+        pictures.run(key)
+        folder = layout.PICTURES / key
+        captions = json.loads((folder / "captions.json").read_text())
+        counts[key] = len(captions)
+        for number, caption in enumerate(captions):
+            pixels = cv2.imread(str(folder / f"{number}.png"))
+            assert len(caption) > 20
+            assert min(pixels.shape[:2]) > 40
+            assert pixels.std() > 5
+    assert counts == {
+        "color_histogram": 0, "hog": 1, "sift_bow": 2, "gabor": 1, "textons": 2, "sift_fv": 1, "color_fv": 1,
+    }  # fmt: skip
+
+
+def test_a_damaged_picture_names_its_stage(project: Path) -> None:
+    from pipeline import catalogue
+    from pipeline.evaluation.scores import Cost
+    from pipeline.evaluation.summary import Result
+    from pipeline.report.sights import sights
+
+    pictures.write_pictures(layout.PICTURES / "hog", [pictures.Picture("a caption", np.zeros((4, 4, 3), np.uint8))])
+    cost = Cost(1.0, 1.0, 1, 1, None, "cpu", "fp32", 1)
+    result = Result(catalogue.BY_KEY["hog"], {}, cost, [], layout.results_of("feature", "hog"))
+    assert [sight.caption for sight in sights([result])] == ["a caption"]
+    (layout.PICTURES / "hog" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(PipelineError, match=r"hog/0\.png: cannot be read; rerun the stage pictures@hog"):
+        sights([result])
