@@ -50,7 +50,7 @@ def test_tiles_stand_in_rows() -> None:
     assert sheet[gap, gap, 0] == 10
     assert sheet[gap, 2 * gap + 7, 0] == 20
     assert sheet[2 * gap + 5, gap, 0] == 30
-    assert sheet[-gap - 1, -gap - 1, 0] == 255  # the empty place
+    assert sheet[-gap - 1, -gap - 1, 0] == drawing.GRID  # the empty place
 
 
 def test_filters_are_grey_where_they_are_zero() -> None:

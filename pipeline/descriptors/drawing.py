@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 PAPER, INK = 255, 20
+GRID = 225  # grey between tiles
 GAP = 4  # pixels between tiles
 
 
@@ -50,10 +51,10 @@ def strokes(histograms: np.ndarray, cell: int, full_circle: bool) -> np.ndarray:
 
 
 def tiles(pictures: list[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size in rows, on white."""
+    """Pictures of one size in rows, on light grey."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
-    out = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), PAPER, np.uint8)
+    out = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), GRID, np.uint8)
     for number, picture in enumerate(pictures):
         row, column = divmod(number, columns)
         top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
