@@ -44,7 +44,8 @@ def advance(done):
 
 with tempfile.TemporaryDirectory() as folder:
     started = time.perf_counter()
-    Shards(Path(folder)).write("x", lambda part: sift_fv.transform(crops(part), settings, codebook, context), count, advance)
+    vectors = lambda part: sift_fv.transform(crops(part), settings, codebook, context)
+    Shards(Path(folder)).write("x", vectors, count, advance)
     print(json.dumps([time.perf_counter() - started, peak]))
 """
 
@@ -59,7 +60,10 @@ def run(data_root: Path) -> list[Row]:
     slope = float(np.polyfit(np.log(COUNTS), np.log(seconds), 1)[0])
     name = "scaling, Fisher vectors of 256×256"
     return [
-        *(Row(f"{name}, {count:,} images", value, None, "", "s", None) for count, value in zip(COUNTS, seconds)),
+        *(
+            Row(f"{name}, {count:,} images", value, None, "", "s", None)
+            for count, value in zip(COUNTS, seconds, strict=True)
+        ),
         Row(f"{name}, exponent of the time", slope, 1.05, "linear, with 5 % to spare", "", 1),
         Row(
             f"{name}, memory of 64,000",

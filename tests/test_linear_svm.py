@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from pipeline.classifiers import products
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
-from pipeline.classifiers.vectors import Coded, Dense, Scaling
+from pipeline.classifiers.vectors import Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
 
 
@@ -134,6 +134,15 @@ def test_products_are_those_of_the_decoded_vectors(form: str, monkeypatch: pytes
         np.testing.assert_allclose(u, forward + bias, atol=1e-5 * size)
         expected = (weights * (forward + bias)) @ real
         np.testing.assert_allclose(sums, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_found(kind: type, bad: float) -> None:
+    x = np.full((600, 7), -60000, kind)
+    assert finite(Dense(x))
+    x[550, 3] = bad
+    assert not finite(Dense(x))
 
 
 def test_the_number_of_threads_changes_no_bit(digits: tuple[np.ndarray, np.ndarray]) -> None:

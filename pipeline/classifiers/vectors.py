@@ -130,4 +130,7 @@ def finite(vectors: Vectors) -> bool:
     """Whether all numbers are finite; read in chunks."""
     if not isinstance(vectors, Dense):
         return True
+    if vectors.array.dtype == np.float16:
+        bits = vectors.array.view(np.uint16)  # NumPy's isfinite takes ten times as long
+        return not any(bool(((bits[part] & 0x7C00) == 0x7C00).any()) for part in slices(len(bits), CHUNK))
     return all(bool(np.isfinite(vectors.array[part]).all()) for part in slices(len(vectors.array), CHUNK))
