@@ -123,6 +123,18 @@ METHODS: tuple[Method, ...] = (
         "in the settings",
     ),
     Method(
+        key="sift_vlad",
+        title="SIFT VLAD + SVM",
+        year=2010,
+        era="hand-crafted",
+        family="feature",
+        module="pipeline.features.sift_vlad",
+        parts="dense SIFT → PCA → k-means → summed differences to the nearest centres → linear SVM",
+        citation="Jégou, Douze, Schmid & Pérez, Aggregating local descriptors into a compact image representation, "
+        "CVPR 2010",
+        departures="square roots of SIFT, signed square roots and intra-normalisation (Arandjelović & Zisserman 2013)",
+    ),
+    Method(
         key="color_fv",
         title="Colour Fisher vector + SVM",
         year=2010,

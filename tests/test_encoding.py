@@ -19,6 +19,7 @@ from pipeline.encoding.half import to_half
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import check_group, fit_product_quantizer
 from pipeline.encoding.regions import regions
+from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
 
 
@@ -204,6 +205,28 @@ def test_more_components_than_a_block_of_lanes(points: np.ndarray) -> None:
     theirs = fisher_vector(points[:500], sklearn_mixture(found), improved=False)[45:]
     theirs[len(theirs) // 2 :] *= -1
     np.testing.assert_allclose(encoder(found, 500, improved=False).encode(points[:500]), theirs, atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------ VLAD
+
+
+def test_vlad_sums_differences_to_the_nearest_centre(points: np.ndarray) -> None:
+    centres, x = points[:6].copy(), points[100:400]
+    places = np.random.default_rng(0).random((300, 2)).astype(np.float32)
+    found = VladEncoder(centres, regions(["1x1", "1x2"]), places, normalised=False).encode(x).reshape(3, 6, 12)
+    nearest = ((x[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+    for centre in range(6):
+        mine = nearest == centre
+        np.testing.assert_allclose(found[0, centre], (x[mine] - centres[centre]).sum(axis=0), atol=1e-2)
+        upper = mine & (places[:, 1] < 0.5)
+        np.testing.assert_allclose(found[1, centre], (x[upper] - centres[centre]).sum(axis=0), atol=1e-2)
+    np.testing.assert_allclose(found[1] + found[2], found[0], atol=1e-2)
+    whole = VladEncoder(centres, regions(["1x1"]), places).encode(x)
+    assert np.linalg.norm(whole) == pytest.approx(1, rel=1e-5)
+    parts = np.linalg.norm(whole.reshape(6, 12), axis=1)
+    np.testing.assert_allclose(parts, parts[0], rtol=1e-4)
+    nobody = VladEncoder(np.concatenate([centres, centres + 1000]), regions(["1x1"]), places).encode(x)
+    assert not nobody.reshape(12, 12)[6:].any()
 
 
 # --------------------------------------------------------------------------------------------------- bags of words

@@ -1,4 +1,4 @@
-"""sift_fv and color_fv as the stages use them."""
+"""sift_fv, color_fv and sift_vlad as the stages use them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 
 from pipeline.errors import PipelineError
-from pipeline.features import color_fv, sift_fv
+from pipeline.features import color_fv, sift_fv, sift_vlad
 from pipeline.features.base import Context
 
 PHOTOGRAPH = skimage.data.astronaut()
@@ -94,3 +94,18 @@ def test_a_codebook_for_other_settings_is_refused() -> None:
     codebook = sift_fv.fit(CROPS, settings(sift_fv), Context(0))
     with pytest.raises(PipelineError, match=r"fitted for other settings.*rerun the stage codebook@sift_fv"):
         sift_fv.transform(CROPS, settings(sift_fv, gaussians=7), codebook, Context(0))
+
+
+def test_vlad_as_the_stages_use_it() -> None:
+    values = {"bin_sizes": "auto", "step": "auto", "norm": "root", "dimensions": 10, "whiten": False, "centres": 5}
+    chosen = sift_vlad.Settings.model_validate(values | {"sample": 3000, "regions": ["1x1", "2x1"]})
+    one, three = (sift_vlad.fit(CROPS, chosen, Context(0, workers)) for workers in (1, 3))
+    np.testing.assert_array_equal(one["centres"], three["centres"])
+    found = [sift_vlad.transform(CROPS, chosen, one, Context(0, workers)) for workers in (1, 3)]
+    np.testing.assert_array_equal(*found)
+    assert found[0].dtype == np.float16
+    assert found[0].shape == (len(CROPS), 3 * 5 * 10)
+    flat = sift_vlad.transform(np.full((1, 32, 32, 3), 9, np.uint8), chosen, one, Context(0))
+    assert np.isfinite(flat).all()
+    with pytest.raises(PipelineError, match=r"`sift_vlad\.features\.centres` is 4000, .*at most 3000"):
+        sift_vlad.fit(CROPS, chosen.model_copy(update={"centres": 4000}), Context(0))
