@@ -12,7 +12,8 @@ from benchmarks import vlfeat
 from benchmarks.measure import PROCESSES, Row, cifar_images, median_seconds, parts, peer_pool
 from pipeline.descriptors.dense_sift import dense_sift, to_grey
 
-SMALL_AT_ONCE = 256  # images: as the features stage asks for them, a shard at a time
+# Images described in one call: as many as an encoder takes from the cache before it asks for the next.
+LARGE_AT_ONCE, SMALL_AT_ONCE = 8, 256
 
 _grey: np.ndarray
 _step: int
@@ -29,7 +30,7 @@ def run(data_root: Path) -> list[Row]:
     large = np.stack([image[:256, :256] for image in photographs] * 16)
     small = cifar_images(data_root, 4096)
     return [
-        *_against_vlfeat("dense_sift, 256×256, step 4, bin 4", large, (4,), 4, 64),
+        *_against_vlfeat("dense_sift, 256×256, step 4, bin 4", large, (4,), 4, LARGE_AT_ONCE),
         *_against_vlfeat("dense_sift, 32×32, step 2, bins 2, 3, 4", small, (2, 3, 4), 2, SMALL_AT_ONCE),
         _against_opencv(large[:2]),
     ]
