@@ -49,7 +49,7 @@ def _mini_batch(x: np.ndarray) -> np.ndarray:
 
 def _faiss(x: np.ndarray) -> Callable[[], np.ndarray] | None:
     try:
-        import faiss  # type: ignore[import-not-found]
+        import faiss
     except ImportError:
         return None
 

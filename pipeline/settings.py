@@ -144,15 +144,20 @@ class Prepare(Section):
 
 
 class Svm(Section):
-    """The linear classifier behind a feature; C is chosen on val from these values.
+    """The linear classifier behind a feature; every C is tried with every `positive_weight`, and val chooses.
 
     `positive_weight`: how much more a sample of the class itself weighs than one of the others. `tolerance`: a class
-    stops when its objective is at most this share above the optimum.
+    stops when its objective is certainly at most this share above the optimum.
     """
 
     C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    positive_weight: Annotated[float, Field(gt=0, le=1000)]
+    positive_weight: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1)]
     tolerance: Fraction
+
+    @property
+    def candidates(self) -> list[tuple[float, float]]:
+        """Pairs of C and positive weight, in rising order of C for each weight: each starts where the last ended."""
+        return [(c, weight) for weight in sorted(self.positive_weight) for c in sorted(self.C)]
 
 
 class Fusion(Section):
@@ -249,19 +254,19 @@ class Settings(Section):
     def svm(self, key: str) -> Svm:
         """The classifier's settings behind one feature."""
         svm = self._part(key, "svm", Svm)
-        self._same_tries(f"{key}.svm.C", svm.C)
+        self._same_tries(f"{key}.svm.C × positive_weight", len(svm.candidates))
         return svm
 
     def matcher(self, key: str) -> Any:
         """The typed settings of one matcher, as its module declares them."""
         matcher = _validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
-        self._same_tries(f"{key}.ratios", matcher.ratios)
+        self._same_tries(f"{key}.ratios", len(matcher.ratios))
         return matcher
 
     def network(self, key: str) -> Any:
         """The typed settings of one network, as its module declares them."""
         network = _validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
-        self._same_tries(f"{key}.learning_rates", network.learning_rates)
+        self._same_tries(f"{key}.learning_rates", len(network.learning_rates))
         return network
 
     def members(self, key: str) -> list[str]:
@@ -304,10 +309,10 @@ class Settings(Section):
     def _known_parts(self, key: str) -> None:
         _check_names(self.methods[key], ["features", "svm"], self.path, key, "a key here")
 
-    def _same_tries(self, where: str, candidates: list[float]) -> None:
-        if len(candidates) != self.tuning_trials:
+    def _same_tries(self, where: str, count: int) -> None:
+        if count != self.tuning_trials:
             raise PipelineError(
-                f"{self.path}: `{where}` lists {len(candidates)} values, but `tuning_trials` is {self.tuning_trials}: "
+                f"{self.path}: `{where}` lists {count} values, but `tuning_trials` is {self.tuning_trials}: "
                 f"for a fair comparison every method tries that many; list {self.tuning_trials}"
             )
 

@@ -8,6 +8,7 @@ from sklearn.svm import LinearSVC
 
 from pipeline.classifiers import products
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
+from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.vectors import Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
 
@@ -158,3 +159,47 @@ def test_half_precision_and_the_device_path_reach_the_same_solution(digits: tupl
     solver = Solver(half, y, 10)
     solver._products = products.DeviceProducts(half, solver._scaling, torch.device("cpu"))
     np.testing.assert_allclose(solver.solve(0.1, tolerance=1e-3).objective, on_cpu.objective, rtol=2e-3)
+
+
+# ------------------------------------------------------------------------------------------ preconditioner
+
+
+def decaying(count: int = 400, dimension: int = 60) -> np.ndarray:
+    """Vectors that vary ever less from one direction to the next."""
+    rng = np.random.default_rng(2)
+    rotation, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    return (rng.normal(size=(count, dimension)) / np.arange(1, dimension + 1) ** 1.5 @ rotation).astype(np.float32)
+
+
+def test_the_preconditioner_finds_the_strongest_directions() -> None:
+    x = decaying()
+    scaling = Scaling.of(Dense(x))
+    found = fit_preconditioner(Dense(x), scaling, torch.device("cpu"), 1)
+    real = scaled(x, scaling)
+    strengths, directions = np.linalg.eigh(real.T @ real / len(x))
+    np.testing.assert_allclose(found.strengths[:8], strengths[::-1][:8], rtol=1e-3)
+    overlap = np.abs(np.einsum("rd,dr->r", found.directions[:5], directions[:, ::-1][:, :5]))
+    np.testing.assert_allclose(overlap, 1, atol=1e-3)
+
+
+def test_the_preconditioner_undoes_the_strong_curvatures() -> None:
+    """(I + ρ Xᵀ X / N) times what it gives is nearly the same in all strong directions and the bias."""
+    x = decaying()
+    scaling = Scaling.of(Dense(x))
+    found = fit_preconditioner(Dense(x), scaling, torch.device("cpu"), 1)
+    real = np.hstack([scaled(x, scaling), np.ones((len(x), 1))])
+    rho = 50.0
+    hessian = np.eye(61) + rho * real.T @ real / len(x)
+    rows = np.vstack([np.pad(found.directions[:6], ((0, 0), (0, 1))), np.eye(61)[-1]])
+    gains = np.einsum("kd,kd->k", rows, found.apply(rows, np.full(7, rho)) @ hessian)
+    np.testing.assert_allclose(gains, gains[0], rtol=1e-2)
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "codes"])
+def test_every_other_row_is_every_other_row(form: str) -> None:
+    vectors, x = sources()[form]
+    some = vectors.every(2)
+    out = np.empty((3, 16), np.float32)
+    some.tile(slice(5, 8), slice(8, 24), np.zeros(72, np.float32), out)
+    np.testing.assert_array_equal(out, x[10:16:2, 8:24])
+    np.testing.assert_array_equal(some.rows(slice(5, 8), torch.device("cpu")).numpy(), x[10:16:2])

@@ -63,7 +63,8 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(project: Path, changes: d
     [
         ({"hog.features.orientation": 9}, ["`hog.features.orientation`", "did you mean orientations"]),
         ({"hog.features.orientations": 9.5}, ["`hog.features.orientations` is 9.5", "integer"]),
-        ({"hog.svm.C": [1.0]}, ["`hog.svm.C` lists 1 values", "`tuning_trials` is 4"]),
+        ({"hog.svm.C": [1.0]}, ["`hog.svm.C × positive_weight` lists 1 values", "`tuning_trials` is 4"]),
+        ({"hog.svm.positive_weight": [1.0, 2.0]}, ["C × positive_weight` lists 8 values", "list 4"]),
         ({"hog.svm.C": [1.0, -1.0, 2.0, 3.0]}, ["`hog.svm.C.1` is -1.0", "greater than 0"]),
         ({"lenet5.learning_rates": [0.1, 0.2]}, ["`lenet5.learning_rates` lists 2 values"]),
         ({"lenet5.width": 1.0}, ["`lenet5.width` is not a known key"]),

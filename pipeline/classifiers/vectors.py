@@ -29,6 +29,9 @@ class Vectors(Protocol):
     def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
         """Decode whole rows on a device, float32 (rows, D)."""
 
+    def every(self, stride: int) -> Vectors:
+        """Every so-manieth row."""
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -44,13 +47,17 @@ class Dense:
     def tile(self, rows: slice, columns: slice, mean: np.ndarray, out: np.ndarray) -> None:
         """Decode part of the array."""
         if self.array.dtype == np.float16:
-            half.decode_part(self.array.view(np.uint16), rows.start, columns.start, mean, out, out.view(np.uint32))
+            half.decode_part(self.array.view(np.uint16), rows.start, columns.start, mean, out)
         else:
             np.subtract(self.array[rows, columns], mean[columns], out=out)
 
     def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
         """Move rows to the device, and convert there."""
         return torch.from_numpy(np.array(self.array[rows])).to(device).float()
+
+    def every(self, stride: int) -> Dense:
+        """A view."""
+        return Dense(self.array[::stride])
 
 
 class Coded:
@@ -77,6 +84,10 @@ class Coded:
             self._there[device] = torch.from_numpy(self.centroids).to(device)
         groups = torch.arange(len(self.centroids), device=device)
         return self._there[device][groups, codes].reshape(len(codes), -1)
+
+    def every(self, stride: int) -> Coded:
+        """A view."""
+        return Coded(self.codes[::stride], self.centroids)
 
 
 @dataclass(frozen=True)

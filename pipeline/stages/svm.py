@@ -14,7 +14,6 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import top_k_error
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import read_json, size_of, write_arrays
-from pipeline.settings import Svm
 
 
 def run(key: str) -> None:
@@ -38,12 +37,12 @@ def run(key: str) -> None:
     models: list[LinearSVM] = []
     errors: list[float] = []
     with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
-        for c in sorted(parameters.C):
-            model = _fit(solver, c, parameters, bar)
+        for candidate in parameters.candidates:
+            model = _fit(solver, candidate, parameters.tolerance, bar)
             errors.append(top_k_error(scores(model, "val"), splits["val"].labels, 1))
             # Of equals the smallest C: the stronger regularisation. Weights may be large, so only the best are kept.
             models = models if models and errors[-1] >= min(errors[:-1]) else [model]
-            bar.note(f"C={c:g}: val error {errors[-1]:.1%}")
+            bar.note(f"{_name(candidate)}: val error {errors[-1]:.1%}")
     best = models[0]
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
@@ -73,23 +72,28 @@ def run(key: str) -> None:
     )
     val_and_test = {name: splits[name] for name in ("val", "test")}
     write_result(
-        folder, {"val": scores(best, "val"), "test": test}, val_and_test, cost, _trials(sorted(parameters.C), errors)
+        folder, {"val": scores(best, "val"), "test": test}, val_and_test, cost, _trials(parameters.candidates, errors)
     )
 
 
-def _fit(solver: Solver, c: float, parameters: Svm, bar: progress.Bar) -> LinearSVM:
+def _fit(solver: Solver, candidate: tuple[float, float], tolerance: float, bar: progress.Bar) -> LinearSVM:
     def after_step(gap: float) -> None:
         bar.advance()
-        bar.note(f"C={c:g}: within {gap:.1%} of the optimum")
+        bar.note(f"{_name(candidate)}: within {gap:.1%} of the optimum")
 
-    return solver.solve(c, parameters.positive_weight, parameters.tolerance, after_step=after_step)
+    return solver.solve(*candidate, tolerance, after_step=after_step)
 
 
-def _trials(values: list[float], errors: list[float]) -> list[dict[str, object]]:
+def _name(candidate: tuple[float, float]) -> str:
+    c, weight = candidate
+    return f"C={c:g}" if weight == 1 else f"C={c:g}, positives ×{weight:g}"
+
+
+def _trials(candidates: list[tuple[float, float]], errors: list[float]) -> list[dict[str, object]]:
     best = int(np.argmin(errors))
     return [
-        {"candidate": f"C={c:g}", "value": c, "val_error": error, "chosen": index == best}
-        for index, (c, error) in enumerate(zip(values, errors, strict=True))
+        {"candidate": _name(candidate), "value": candidate[0], "val_error": error, "chosen": index == best}
+        for index, (candidate, error) in enumerate(zip(candidates, errors, strict=True))
     ]
 
 
