@@ -16,6 +16,7 @@ from benchmarks import vlfeat
 from pipeline.encoding import bag_of_words, gmm, kmeans
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.half import to_half
+from pipeline.encoding.lanes import aligned
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import check_group, fit_product_quantizer
 from pipeline.encoding.regions import regions
@@ -328,3 +329,11 @@ def test_to_half_rounds_as_numpy_does(values: np.ndarray) -> None:
     np.testing.assert_allclose(found.astype(np.float64), expected.astype(np.float64), rtol=0, atol=6e-8)
     normal = np.abs(expected) >= 6.2e-5
     np.testing.assert_array_equal(found[normal], expected[normal])
+
+
+def test_aligned_rows_start_at_lines_of_the_cache() -> None:
+    for columns in (1, 16, 33):
+        found = aligned(3, columns)
+        assert found.shape == (3, -(-columns // 16) * 16)
+        assert not found.any()
+        assert [row.ctypes.data % 64 for row in found] == [0, 0, 0]

@@ -12,10 +12,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from pipeline.encoding.gmm import Mixture, accumulate, with_squares
+from pipeline.encoding.gmm import Expectation, Mixture
 from pipeline.encoding.regions import Regions
-
-ROWS = 512  # descriptors whose log densities are at hand at once: they stay in the cache
 
 
 class FisherEncoder:
@@ -35,7 +33,7 @@ class FisherEncoder:
         self._bounds = np.searchsorted(cells[self._order], np.arange(regions.members.shape[1] + 1))
         self._sorted = bool((self._order == np.arange(len(cells))).all())
         self._members = regions.members
-        self._linear, self._constant = mixture.quadratic()
+        self._expectation = Expectation(mixture)
         self._means = mixture.means
         self._precisions = 1 / np.sqrt(mixture.variances)
         self._weights = mixture.weights
@@ -57,25 +55,18 @@ class FisherEncoder:
             scikit-image's order is the same behind its K derivatives by the weights, which are left out here; its
             G_σ has the opposite sign.
         """
-        features = with_squares(descriptors if self._sorted else descriptors[self._order])
-        components, double = len(self._weights), features.shape[1]
-        cells = len(self._bounds) - 1
-        scratch = np.empty((min(ROWS, len(features)), len(self._constant)), np.float32)
-        mass = np.zeros((cells, components), np.float32)
-        moments = np.zeros((cells, components, double), np.float32)
-        for cell in range(cells):
-            for start in range(self._bounds[cell], self._bounds[cell + 1], ROWS):
-                rows = features[start : min(start + ROWS, self._bounds[cell + 1])]
-                logits = np.matmul(rows, self._linear, out=scratch[: len(rows)])
-                logits += self._constant
-                accumulate(logits, rows, mass[cell], moments[cell])
-        out = np.zeros((len(self._members), components * double), np.float32)
+        ordered = np.ascontiguousarray(descriptors if self._sorted else descriptors[self._order])
+        sums = [self._expectation.zeros() for _ in self._bounds[1:]]
+        for (mass, moments), first, past in zip(sums, self._bounds[:-1], self._bounds[1:], strict=True):
+            self._expectation.add(ordered[first:past], mass, moments)
+        out = np.zeros((len(self._members), 2 * self._means.size), np.float32)
         counts = np.diff(self._bounds)
         for region, members in enumerate(self._members):
             count = int(counts[members].sum())
             if count:
-                sums = (mass[0], moments[0]) if cells == 1 else (mass[members].sum(0), moments[members].sum(0))
-                _gradients(*sums, count, self._means, self._precisions, self._weights, out[region])
+                parts = [sums[cell] for cell in np.flatnonzero(members)]
+                mass, moments = (np.sum(arrays, axis=0) for arrays in zip(*parts, strict=True))
+                _gradients(mass, moments, count, self._means, self._precisions, self._weights, out[region])
         if self._improved:
             for vector in out:
                 _power_and_norm(vector)

@@ -14,12 +14,13 @@ import numba
 import numpy as np
 
 from pipeline.encoding.kmeans import k_means, nearest
+from pipeline.encoding.lanes import LANES, aligned, at_least, lowest_bit
 from pipeline.parallel import one_blas_thread, slices, threads
 
 CHUNK = 1024
+ROWS = 512  # vectors whose log densities are at hand at once: they stay in the cache
 SMALLEST_SHARE = 1e-6  # of the largest responsibility: smaller ones are ignored
 VARIANCE_FLOOR = 1e-4  # of the largest variance of the data
-LANES = 32  # components that are looked at together; log densities are padded to a multiple of it
 NEVER = -1e30  # log density of the padding
 
 
@@ -116,77 +117,104 @@ def from_clusters(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> Mixtu
 
 def statistics(x: np.ndarray, mixture: Mixture, workers: int = 1) -> Statistics:
     """What one pass of EM sums up; chunks of fixed size are added in order."""
-    linear, constant = mixture.quadratic()
-    components, double = len(mixture.weights), linear.shape[0]
+    expectation = Expectation(mixture)
+    components, double = len(mixture.weights), 2 * x.shape[1]
     mass, moments, total = np.zeros(components), np.zeros((components, double)), 0.0
 
     def work(part: slice) -> tuple[np.ndarray, np.ndarray, float]:
-        features = with_squares(np.ascontiguousarray(x[part], np.float32))
-        logits = features @ linear
-        logits += constant
-        sums = np.zeros(components, np.float32), np.zeros((components, double), np.float32)
-        return *sums, accumulate(logits, features, *sums)
+        sums = expectation.zeros()
+        return *sums, expectation.add(np.ascontiguousarray(x[part], np.float32), *sums)
 
     with one_blas_thread():
         for part_mass, part_moments, part_total in threads(work, slices(len(x), CHUNK), workers):
             mass += part_mass
-            moments += part_moments
+            moments += part_moments[:, :double]
             total += part_total
     return Statistics(mass, moments, total)
 
 
-def with_squares(x: np.ndarray) -> np.ndarray:
-    """(x, x²): float32 (N, D) → (N, 2·D)."""
-    out = np.empty((len(x), 2 * x.shape[1]), np.float32)
-    out[:, : x.shape[1]] = x
-    np.multiply(x, x, out=out[:, x.shape[1] :])
-    return out
+class Expectation:
+    """The responsibilities of a mixture's components for some vectors, and sums weighted by them."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        """Prepare for any number of vectors."""
+        self._linear, self._constant = mixture.quadratic()
+        self._components = len(mixture.weights)
+
+    def zeros(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums to begin with: mass float32 (K,) and moments float32 (K, 2·D or a little more)."""
+        return np.zeros(self._components, np.float32), aligned(self._components, len(self._linear))
+
+    def add(self, x: np.ndarray, mass: np.ndarray, moments: np.ndarray) -> float:
+        """Add Σ γ to the masses, and Σ γ (x, x²) to the moments.
+
+        Args:
+            x: float32 (N, D), contiguous.
+            mass: see `zeros`.
+            moments: see `zeros`.
+
+        Returns:
+            Σ log p(x).
+        """
+        double, padded = self._linear.shape
+        features, logits = aligned(min(ROWS, len(x)), double), aligned(min(ROWS, len(x)), padded)
+        log_likelihood = 0.0
+        for start in range(0, len(x), ROWS):
+            rows = x[start : start + ROWS]
+            some, found = features[: len(rows)], logits[: len(rows)]
+            some[:, : double // 2] = rows
+            np.multiply(rows, rows, out=some[:, double // 2 : double])
+            np.matmul(some[:, :double], self._linear, out=found)
+            log_likelihood += _accumulate(found, self._constant, some, mass, moments)
+        return log_likelihood
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz", "arcp"})
-def accumulate(logits: np.ndarray, features: np.ndarray, mass: np.ndarray, moments: np.ndarray) -> float:
+def _accumulate(
+    logits: np.ndarray, constant: np.ndarray, features: np.ndarray, mass: np.ndarray, moments: np.ndarray
+) -> float:
     """Add each vector to the sums of the components that it belongs to.
 
-    Loops over LANES have a fixed length and no branch, so that they become vector instructions.
+    What looks at all components, the search for the largest and for those near it, takes LANES of them at a time.
 
     Args:
-        logits: float32 (n, P), log of weight × density, see Mixture.quadratic.
-        features: float32 (n, 2·D), see with_squares.
+        logits: float32 (n, P), log of weight × density without its constant, which is added to it here.
+        constant: float32 (P,), see Mixture.quadratic.
+        features: float32 (n, 2·D or more), each vector and its squares.
         mass: float32 (K,), added to.
-        moments: float32 (K, 2·D), added to.
+        moments: float32, (K, 2·D or more), added to.
 
     Returns:
         Σ log p(x).
     """
     count, padded = logits.shape
     double = features.shape[1]
-    blocks = padded // LANES
     margin = np.float32(-np.log(SMALLEST_SHARE))
     lanes = np.empty(LANES, np.float32)
-    kept = np.empty(padded + LANES, np.int32)
-    share = np.empty(padded + LANES, np.float32)
+    kept = np.empty(padded, np.int32)
+    share = np.empty(padded, np.float32)
     log_likelihood = 0.0
     for n in range(count):
-        for j in range(LANES):
-            lanes[j] = logits[n, j]
-        for block in range(1, blocks):
+        row = logits[n]
+        lanes[:] = NEVER
+        for start in range(0, padded, LANES):
             for j in range(LANES):
-                value = logits[n, block * LANES + j]
+                value = row[start + j] + constant[start + j]
+                row[start + j] = value
                 lanes[j] = value if value > lanes[j] else lanes[j]
         top = lanes[0]
         for j in range(1, LANES):
             top = max(top, lanes[j])
         limit = top - margin
         found = 0
-        for block in range(blocks):
-            hits = np.int32(0)
-            for j in range(LANES):
-                hits += np.int32(1) if logits[n, block * LANES + j] >= limit else np.int32(0)
-            if hits:
-                for j in range(LANES):
-                    kept[found] = block * LANES + j
-                    share[found] = logits[n, block * LANES + j] - top
-                    found += logits[n, block * LANES + j] >= limit
+        for start in range(0, padded, LANES):
+            mask = at_least(row, start, limit)
+            while mask:
+                component = start + np.int64(lowest_bit(mask))
+                kept[found] = component
+                share[found] = row[component] - top
+                found += 1
+                mask &= mask - np.uint32(1)
         total = _exponentials(share, found)
         log_likelihood += top + np.log(total)
         inverse = np.float32(1) / total
