@@ -75,20 +75,32 @@ def settings(**changes: object) -> Settings:
         "cells_per_block": 2,
         "block_norm": "L2-Hys",
         "transform_sqrt": False,
+        "map": "none",
     }
     return Settings.model_validate(values | changes)
 
 
-@pytest.mark.parametrize(("side", "cell"), [(64, 8), (48, 6), (32, 4), (28, 3), (8, 2)])
-def test_auto_takes_an_eighth_of_the_side(side: int, cell: int) -> None:
-    assert settings().cell_of(side, side + 10) == cell
+@pytest.mark.parametrize(
+    ("side", "cells"), [(64, [8, 16]), (48, [6, 12]), (32, [4, 8]), (28, [3, 6]), (8, [2, 4]), (6, [2])]
+)
+def test_auto_takes_an_eighth_and_a_quarter_of_the_side(side: int, cells: list[int]) -> None:
+    assert settings().cells_of(side, side + 10) == cells
 
 
 def test_a_cell_too_large_for_the_image_is_named_with_the_largest_that_works() -> None:
     with pytest.raises(PipelineError, match=r"hog\.features\.pixels_per_cell.*30.*largest cell that works is 16"):
-        fit(np.zeros((1, 32, 32, 3), np.uint8), settings(pixels_per_cell=30), Context(0))
+        fit(np.zeros((1, 32, 32, 3), np.uint8), settings(pixels_per_cell=[4, 30]), Context(0))
 
 
-def test_transform_uses_the_settings() -> None:
-    vectors = transform(NOISE, settings(orientations=7), {}, Context(0))
-    assert vectors.shape == (3, (37 // 4 - 1) * (46 // 4 - 1) * 4 * 7)
+def test_transform_joins_the_layers_and_maps_them() -> None:
+    vectors = transform(NOISE, settings(orientations=7, block_norm="L1", map="hellinger"), {}, Context(0))
+    layers = [hog(NOISE, 7, cell, 2, "L1") for cell in (4, 8)]
+    np.testing.assert_allclose(vectors, np.sqrt(np.concatenate(layers, axis=1)), atol=1e-3)
+
+
+def test_chi2_makes_the_dot_product_the_additive_chi2_kernel() -> None:
+    """2 Σ x·y / (x + y), sampled at three frequencies."""
+    x = hog(REAL, 9, 8, 2, "L1")
+    mapped = transform(REAL, settings(pixels_per_cell=[8], block_norm="L1", map="chi2"), {}, Context(0))
+    expected = (2 * x[0] * x[1] / np.maximum(x[0] + x[1], 1e-12)).sum()
+    assert float(mapped[0].astype(float) @ mapped[1].astype(float)) == pytest.approx(float(expected), rel=0.03)

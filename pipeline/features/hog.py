@@ -16,6 +16,8 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.descriptors.drawing import beside, enlarge, strokes, tiles
+from pipeline.encoding.half import to_half
+from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.errors import PipelineError
 from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices, threads
@@ -28,53 +30,70 @@ BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 
 
 class Settings(Section):
-    """Parameters of the descriptor, named as in scikit-image."""
+    """Parameters of the descriptor, named as in scikit-image, for several sizes of cells; and the classifier's kernel."""
 
     orientations: Annotated[int, Field(ge=2, le=36)]
-    pixels_per_cell: Literal["auto"] | Annotated[int, Field(ge=2)]
+    pixels_per_cell: Literal["auto"] | Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
     cells_per_block: Positive
     block_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
     transform_sqrt: bool
+    map: Literal["none", "hellinger", "chi2"]
 
-    def cell_of(self, height: int, width: int) -> int:
-        """Pixels a cell: `auto` is an eighth of the shorter side.
+    def cells_of(self, height: int, width: int) -> list[int]:
+        """Pixels a cell, of each layer: `auto` is an eighth and, if blocks fit, a quarter of the shorter side.
 
         Raises:
             PipelineError: the image holds no whole block.
         """
         side = min(height, width)
-        cell = max(2, side // 8) if self.pixels_per_cell == "auto" else self.pixels_per_cell
-        if side // cell < self.cells_per_block:
+        if self.pixels_per_cell == "auto":
+            fine = max(2, side // 8)
+            cells = [fine, 2 * fine] if side // (2 * fine) >= self.cells_per_block else [fine]
+        else:
+            cells = self.pixels_per_cell
+        largest = max(cells)
+        if side // largest < self.cells_per_block:
             raise PipelineError(
-                f"`hog.features.pixels_per_cell` is {cell} and a block has {self.cells_per_block}×"
+                f"`hog.features.pixels_per_cell` is {largest} and a block has {self.cells_per_block}×"
                 f"{self.cells_per_block} cells, but images have {width}×{height} pixels; the largest cell that "
                 f"works is {side // self.cells_per_block}"
             )
-        return cell
+        return cells
 
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     """Nothing is learned; only checks that the images are large enough."""
-    settings.cell_of(*images.shape[1:3])
+    settings.cells_of(*images.shape[1:3])
     return {}
 
 
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
-    """HOG vectors, float32 (N, blocks_y · blocks_x · cells_per_block² · orientations)."""
-    return hog(
-        images,
-        orientations=settings.orientations,
-        pixels_per_cell=settings.cell_of(*images.shape[1:3]),
-        cells_per_block=settings.cells_per_block,
-        block_norm=settings.block_norm,
-        transform_sqrt=settings.transform_sqrt,
-        workers=context.workers,
-    )
+    """HOG vectors of one layer of cells after another, mapped: float16 (N, D).
+
+    D is Σ blocks_y · blocks_x · cells_per_block² · orientations, three times that for χ².
+    """
+    layers = [
+        hog(
+            images,
+            orientations=settings.orientations,
+            pixels_per_cell=cell,
+            cells_per_block=settings.cells_per_block,
+            block_norm=settings.block_norm,
+            transform_sqrt=settings.transform_sqrt,
+            workers=context.workers,
+        )
+        for cell in settings.cells_of(*images.shape[1:3])
+    ]
+
+    def mapped(part: slice) -> np.ndarray:
+        return to_half(explicit_map(np.concatenate([layer[part] for layer in layers], axis=1), settings.map))
+
+    return np.concatenate(list(threads(mapped, slices(len(images), BATCH), context.workers)))
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
     """Some images beside their cells' directions, drawn as strokes along the edges."""
-    cell = settings.cell_of(*images.shape[1:3])
+    cell = min(settings.cells_of(*images.shape[1:3]))
     drawn = []
     for image, cells in zip(images[:6], cell_histograms(images[:6], settings.orientations, cell), strict=True):
         stars = strokes(cells, max(12, 160 // len(cells)), full_circle=False)
