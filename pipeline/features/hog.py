@@ -30,7 +30,7 @@ BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 
 
 class Settings(Section):
-    """Parameters of the descriptor, named as in scikit-image, for several sizes of cells; and the classifier's kernel."""
+    """Parameters of the descriptor, named as in scikit-image; several sizes of cells; the classifier's kernel."""
 
     orientations: Annotated[int, Field(ge=2, le=36)]
     pixels_per_cell: Literal["auto"] | Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
