@@ -26,6 +26,7 @@ CASES = (
     "svm",
     "prepare",
     "scaling",
+    "ilsvrc",
     "xrce2011",
     "endtoend",
 )

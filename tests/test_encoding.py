@@ -20,8 +20,10 @@ from pipeline.encoding.lanes import aligned
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import check_group, fit_product_quantizer
 from pipeline.encoding.regions import regions
+from pipeline.encoding.sampling import sample_descriptors
 from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
+from pipeline.features.base import Context
 
 
 @pytest.fixture(scope="module")
@@ -337,3 +339,18 @@ def test_aligned_rows_start_at_lines_of_the_cache() -> None:
         assert found.shape == (3, -(-columns // 16) * 16)
         assert not found.any()
         assert [row.ctypes.data % 64 for row in found] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("count", "sample"), [(7, 10_000), (50, 40), (50, 3000)])
+def test_sampling_descriptors_counts_all_images_whatever_it_takes(count: int, sample: int) -> None:
+    images = np.arange(count, dtype=np.float32)[:, None]
+    places = np.zeros((90, 2), np.float32)
+    done: list[int] = []
+
+    def describe(some: np.ndarray) -> np.ndarray:
+        return np.repeat(some[:, None], 90, axis=1)
+
+    context = Context(0, 2, advance=done.append)
+    found, where = sample_descriptors(images, describe, places, sample, context, "key")
+    assert sum(done) == count
+    assert len(found) == len(where) == min(sample, 90 * count)

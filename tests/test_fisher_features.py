@@ -7,7 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
+from pipeline.encoding import fisher_feature, fisher_torch
 from pipeline.errors import PipelineError
 from pipeline.features import color_fv, sift_fv, sift_vlad
 from pipeline.features.base import Context
@@ -109,3 +111,28 @@ def test_vlad_as_the_stages_use_it() -> None:
     assert np.isfinite(flat).all()
     with pytest.raises(PipelineError, match=r"`sift_vlad\.features\.centres` is 4000, .*at most 3000"):
         sift_vlad.fit(CROPS, chosen.model_copy(update={"centres": 4000}), Context(0))
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("quantization", [None, {"group": 8, "bits": 1, "sample": 280}])
+def test_the_version_for_gpus_gives_the_same(
+    feature: ModuleType, quantization: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's CPU stands for the GPU; several batches, regions, and the place of each patch."""
+    chosen = settings(feature, regions=["1x1", "1x3"], bin_sizes=[2, 3], step=3, quantization=quantization)
+    codebook = feature.fit(CROPS, chosen, Context(0))
+    expected = feature.transform(CROPS[:20], chosen, codebook, Context(0))
+    monkeypatch.setattr(fisher_feature, "DEVICE_BYTES", 3_000_000)
+    monkeypatch.setattr(fisher_torch, "GROUPS_AT_ONCE", 10)
+    descriptor = sift_fv.descriptor(chosen) if feature is sift_fv else color_fv.DESCRIPTOR
+    encoding = fisher_feature.Encoding.of(CROPS.shape, chosen, codebook, "key")
+    batches: list[int] = []
+    context = Context(0, advance=batches.append)
+    found = fisher_feature.encode_on_device(descriptor, CROPS[:20], encoding, context, torch.device("cpu"))
+    assert found.dtype == expected.dtype
+    assert len(batches) > 1
+    assert sum(batches) == 20
+    if quantization is None:
+        np.testing.assert_allclose(found.astype(np.float32), expected.astype(np.float32), atol=2e-3)
+    else:
+        assert (found == expected).mean() > 0.99

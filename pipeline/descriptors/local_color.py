@@ -41,8 +41,8 @@ def local_color(images: np.ndarray, bin_sizes: tuple[int, ...], step: int, worke
             y, x = (axis(length, size, step) for length in (height, width))
             past = first + len(y.origins) * len(x.origins)
             if past > first:
-                rows, row_index = _cells(y, height)
-                columns, column_index = _cells(x, width)
+                rows, row_index = cells_of(y, height)
+                columns, column_index = cells_of(x, width)
                 _layer(batch, rows, columns, row_index, column_index, first, out[part])
             first = past
 
@@ -50,7 +50,7 @@ def local_color(images: np.ndarray, bin_sizes: tuple[int, ...], step: int, worke
     return out
 
 
-def _cells(frames: Axis, length: int) -> tuple[np.ndarray, np.ndarray]:
+def cells_of(frames: Axis, length: int) -> tuple[np.ndarray, np.ndarray]:
     """First and past pixel of every distinct cell along an axis, int64 (P, 2), and each frame's cells (F, 4)."""
     points, index = frames.lattice()
     start = points - frames.bin_size // 2

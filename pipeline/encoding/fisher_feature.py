@@ -6,19 +6,23 @@ describe → PCA → append the patch's place → mixture of Gaussians → Fishe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
+from pipeline.device import pick_device
 from pipeline.encoding.fisher import FisherEncoder
+from pipeline.encoding.fisher_torch import FisherEncoderTorch, encode_codes
 from pipeline.encoding.gmm import Mixture, fit_mixture
 from pipeline.encoding.half import to_half
 from pipeline.encoding.pca import Pca, fit_pca
 from pipeline.encoding.product_quantization import ProductQuantizer, check_group, fit_product_quantizer
-from pipeline.encoding.regions import Grid, regions
+from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.errors import PipelineError
 from pipeline.features.base import Codebook, Context
@@ -26,6 +30,7 @@ from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section
 
+DEVICE_BYTES = 1 << 31  # of a GPU's memory for one batch
 IMAGES = 4  # a thread describes and encodes at once
 
 
@@ -50,11 +55,20 @@ class FisherSettings(DenseSettings):
     quantization: Quantization | None
 
 
-#: Images uint8 (n, H, W, 3), bin sizes, step → local descriptors float32 (n, F, D), in the order of grid.places.
-Describe = Callable[[np.ndarray, tuple[int, ...], int], np.ndarray]
+@dataclass(frozen=True)
+class Descriptor:
+    """Images uint8 (n, H, W, 3), bin sizes, step → local descriptors float32 (n, F, D), in the order of grid.places.
+
+    Attributes:
+        compiled: for CPUs.
+        on_device: the same in torch, for GPUs.
+    """
+
+    compiled: Callable[[np.ndarray, tuple[int, ...], int], np.ndarray]
+    on_device: Callable[[torch.Tensor, tuple[int, ...], int], torch.Tensor]
 
 
-def fit(describe: Describe, images: np.ndarray, settings: FisherSettings, context: Context, key: str) -> Codebook:
+def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, context: Context, key: str) -> Codebook:
     """Learn PCA, the mixture and, where wanted, the quantiser from descriptors of train.
 
     Raises:
@@ -63,7 +77,7 @@ def fit(describe: Describe, images: np.ndarray, settings: FisherSettings, contex
     bin_sizes, step = settings.grid_of(images.shape, key)
     found, places = sample_descriptors(
         images,
-        lambda batch: describe(batch, bin_sizes, step),
+        lambda batch: descriptor.compiled(batch, bin_sizes, step),
         grid.places(*images.shape[1:3], bin_sizes, step),
         settings.sample,
         context,
@@ -79,7 +93,7 @@ def fit(describe: Describe, images: np.ndarray, settings: FisherSettings, contex
     spread = float(projected.std())
     codebook = {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances}
     codebook |= {"place_scale": np.array(2 * settings.place * max(spread, 1e-6), np.float32)}
-    points = _with_places(projected, places, codebook)
+    points = np.concatenate([projected, _offsets(places, codebook)], axis=1)
     mixture = fit_mixture(points, settings.gaussians, context.seed, settings.iterations, context.workers)
     codebook |= {
         "weights": mixture.weights,
@@ -88,53 +102,104 @@ def fit(describe: Describe, images: np.ndarray, settings: FisherSettings, contex
         "log_likelihoods": mixture.log_likelihoods,
     }
     if settings.quantization is not None:
-        codebook |= {"centroids": _fit_quantizer(describe, images, settings, codebook, context, key).centroids}
+        codebook |= {"centroids": _fit_quantizer(descriptor, images, settings, codebook, context, key).centroids}
     return codebook
 
 
 def transform(
-    describe: Describe, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
+    descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> np.ndarray:
     """Fisher vectors float16 (N, R·2·K·d), or their codes uint8 (N, R·2·K·d / G)."""
-    quantizer = ProductQuantizer(codebook["centroids"]) if settings.quantization is not None else None
+    encoding = Encoding.of(images.shape, settings, codebook, key)
+    device = pick_device(context.device)
+    if device.type != "cpu":
+        return encode_on_device(descriptor, images, encoding, context, device)
+    quantizer = None if encoding.centroids is None else ProductQuantizer(encoding.centroids)
+    return _encode(descriptor, images, encoding, context, to_half if quantizer is None else quantizer.encode)
 
-    def store(vectors: np.ndarray) -> np.ndarray:
-        return to_half(vectors) if quantizer is None else quantizer.encode(vectors)
 
-    return _encode(describe, images, settings, codebook, context, key, store)
+@dataclass(frozen=True)
+class Encoding:
+    """All that turns an image into a vector, once settings and codebook are known to belong together."""
+
+    bin_sizes: tuple[int, ...]
+    step: int
+    places: np.ndarray
+    offsets: np.ndarray  # float32 (F, 2), what is appended to each patch's descriptor; (F, 0): nothing
+    pca: Pca
+    mixture: Mixture
+    regions: Regions
+    centroids: np.ndarray | None
+
+    @staticmethod
+    def of(shape: tuple[int, ...], settings: FisherSettings, codebook: Codebook, key: str) -> Encoding:
+        """For images of one shape.
+
+        Raises:
+            PipelineError: the codebook was fitted for other settings.
+        """
+        bin_sizes, step = settings.grid_of(shape, key)
+        places = grid.places(*shape[1:3], bin_sizes, step)
+        mixture = Mixture(codebook["weights"], codebook["means"], codebook["variances"], codebook["log_likelihoods"])
+        wanted = min(settings.dimensions, len(codebook["pca_mean"])) + (2 if settings.place else 0)
+        if mixture.means.shape != (settings.gaussians, wanted):
+            raise PipelineError(
+                f"models/{key}/codebook.npz: was fitted for other settings (its mixture is {mixture.means.shape}, "
+                f"`{key}.features` wants {(settings.gaussians, wanted)}); rerun the stage codebook@{key}"
+            )
+        return Encoding(
+            bin_sizes,
+            step,
+            places,
+            _offsets(places, codebook),
+            Pca(codebook["pca_mean"], codebook["pca_basis"], codebook["pca_variances"]),
+            mixture,
+            regions(settings.regions),
+            codebook.get("centroids") if settings.quantization is not None else None,
+        )
 
 
 def _encode(
-    describe: Describe,
+    descriptor: Descriptor,
     images: np.ndarray,
-    settings: FisherSettings,
-    codebook: Codebook,
+    encoding: Encoding,
     context: Context,
-    key: str,
     store: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    bin_sizes, step = settings.grid_of(images.shape, key)
-    places = grid.places(*images.shape[1:3], bin_sizes, step)
-    pca = Pca(codebook["pca_mean"], codebook["pca_basis"], codebook["pca_variances"])
-    mixture = Mixture(codebook["weights"], codebook["means"], codebook["variances"], codebook["log_likelihoods"])
-    wanted = min(settings.dimensions, len(codebook["pca_mean"])) + (2 if settings.place else 0)
-    if mixture.means.shape != (settings.gaussians, wanted):
-        raise PipelineError(
-            f"models/{key}/codebook.npz: was fitted for other settings (its mixture is {mixture.means.shape}, "
-            f"`{key}.features` wants {(settings.gaussians, wanted)}); rerun the stage codebook@{key}"
-        )
-    encoder = FisherEncoder(mixture, regions(settings.regions), places)
+    encoder = FisherEncoder(encoding.mixture, encoding.regions, encoding.places)
 
     def work(part: slice) -> np.ndarray:
-        found = describe(images[part], bin_sizes, step)
+        found = descriptor.compiled(images[part], encoding.bin_sizes, encoding.step)
         vectors = np.empty((len(found), encoder.dimension), np.float32)
         for vector, descriptors in zip(vectors, found, strict=True):
-            vector[:] = encoder.encode(_with_places(pca.project(descriptors), places, codebook))
+            vector[:] = encoder.encode(np.concatenate([encoding.pca.project(descriptors), encoding.offsets], axis=1))
         context.advance(len(found))
         return store(vectors)
 
     with one_blas_thread():
         parts = list(threads(work, slices(len(images), IMAGES), context.workers))
+    return np.concatenate(parts)
+
+
+def encode_on_device(
+    descriptor: Descriptor, images: np.ndarray, encoding: Encoding, context: Context, device: torch.device
+) -> np.ndarray:
+    """What `transform` gives, computed by torch; images go there in batches that DEVICE_BYTES can hold."""
+    pca, encoder = encoding.pca, FisherEncoderTorch(encoding.mixture, encoding.regions, encoding.places, device)
+    fixed = pca.basis, pca.mean @ pca.basis, encoding.offsets
+    basis, shift, offsets = (torch.from_numpy(array).to(device) for array in fixed)
+    centroids = None if encoding.centroids is None else torch.from_numpy(encoding.centroids).to(device)
+    components, dimension = encoding.mixture.means.shape
+    an_image = 4 * len(encoding.places) * (3 * components + 4 * dimension + 3 * len(pca.mean))
+    parts = []
+    for part in slices(len(images), max(1, DEVICE_BYTES // an_image)):
+        batch = torch.from_numpy(np.ascontiguousarray(images[part])).to(device)
+        projected = descriptor.on_device(batch, encoding.bin_sizes, encoding.step) @ basis - shift
+        places = offsets.expand(len(batch), *offsets.shape)
+        vectors = encoder.encode(torch.cat([projected, places], dim=2))
+        stored = vectors.half() if centroids is None else encode_codes(vectors, centroids)
+        parts.append(stored.cpu().numpy())
+        context.advance(len(batch))
     return np.concatenate(parts)
 
 
@@ -148,7 +213,7 @@ def mean_descriptors(codebook: Codebook, count: int) -> np.ndarray:
 
 
 def _fit_quantizer(
-    describe: Describe, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
+    descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> ProductQuantizer:
     assert settings.quantization is not None
     group, bits = settings.quantization.group, settings.quantization.bits
@@ -158,13 +223,12 @@ def _fit_quantizer(
         generator(context.seed, f"{key} quantization").permutation(len(images))[: settings.quantization.sample]
     )
     quiet = Context(context.seed, context.workers, context.backend)
-    vectors = _encode(describe, images[rows], settings, codebook, quiet, key, to_half)
+    encoding = Encoding.of(images.shape, settings, codebook, key)
+    vectors = _encode(descriptor, images[rows], encoding, quiet, to_half)
     return fit_product_quantizer(vectors, group, context.seed, context.workers)
 
 
-def _with_places(projected: np.ndarray, places: np.ndarray, codebook: Codebook) -> np.ndarray:
-    """Append where each patch lies, (x, y) from the image's middle (Sánchez, Perronnin & de Campos, 2012)."""
+def _offsets(places: np.ndarray, codebook: Codebook) -> np.ndarray:
+    """Each patch's (x, y) from the image's middle (Sánchez, Perronnin & de Campos, 2012): float32 (F, 2), or (F, 0)."""
     scale = codebook["place_scale"]
-    if scale == 0:
-        return projected
-    return np.concatenate([projected, (places - np.float32(0.5)) * scale], axis=1)
+    return np.asarray((places - np.float32(0.5)) * scale if scale else np.empty((len(places), 0), np.float32))

@@ -6,12 +6,32 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.descriptors import grid
+from pipeline.descriptors.dense import DenseSettings
+from pipeline.descriptors.dense_sift import Norm, dense_sift
 from pipeline.features.base import Context
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
 
 IMAGES = 16  # a thread describes at once
 FROM_EACH = 100  # descriptors of an image, at most, if there are images enough
+
+
+def sample_dense_sift(
+    images: np.ndarray, settings: DenseSettings, norm: Norm, sample: int, context: Context, key: str
+) -> np.ndarray:
+    """Random SIFT descriptors of random images, flat window: float32 (M, 128); see sample_descriptors.
+
+    Raises:
+        PipelineError: a patch is larger than the image.
+    """
+    bin_sizes, step = settings.grid_of(images.shape, key)
+    places = grid.places(*images.shape[1:3], bin_sizes, step)
+
+    def describe(batch: np.ndarray) -> np.ndarray:
+        return dense_sift(batch, bin_sizes, step, "flat", norm)[0]
+
+    return sample_descriptors(images, describe, places, sample, context, key)[0]
 
 
 def sample_descriptors(
@@ -50,8 +70,9 @@ def sample_descriptors(
         return np.concatenate([d[pick] for d, pick in zip(found, picks, strict=True)]), places[np.concatenate(picks)]
 
     parts = []
-    for part in threads(work, slices(chosen, IMAGES), context.workers):
+    batches = slices(chosen, IMAGES)
+    for batch, part in zip(batches, threads(work, batches, context.workers), strict=True):
         parts.append(part)
-        context.advance(count * min(IMAGES, chosen) // chosen)
+        context.advance(count * batch.stop // chosen - count * batch.start // chosen)
     descriptors, where = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return descriptors[:wanted], where[:wanted]

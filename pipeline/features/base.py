@@ -24,12 +24,14 @@ class Context:
         workers: threads or processes; results must not depend on it.
         backend: joblib's.
         advance: call with the number of images done, for the progress bar.
+        device: where a feature that has a version for GPUs computes: auto, cpu or cuda.
     """
 
     seed: int
     workers: int = 1
     backend: str = "loky"
     advance: Callable[[int], None] = lambda count: None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

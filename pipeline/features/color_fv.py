@@ -6,10 +6,12 @@ import numpy as np
 
 from pipeline.descriptors import drawing
 from pipeline.descriptors.local_color import local_color
+from pipeline.descriptors.local_color_torch import local_color_torch
 from pipeline.encoding import fisher_feature
 from pipeline.features.base import Codebook, Context, Picture
 
 SHOWN = 32
+DESCRIPTOR = fisher_feature.Descriptor(local_color, local_color_torch)
 
 
 class Settings(fisher_feature.FisherSettings):
@@ -24,12 +26,12 @@ class Settings(fisher_feature.FisherSettings):
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     """PCA and mixture; see fisher_feature.fit."""
-    return fisher_feature.fit(local_color, images, settings, context, "color_fv")
+    return fisher_feature.fit(DESCRIPTOR, images, settings, context, "color_fv")
 
 
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
     """Fisher vectors or their codes; see fisher_feature.transform."""
-    return fisher_feature.transform(local_color, images, settings, codebook, context, "color_fv")
+    return fisher_feature.transform(DESCRIPTOR, images, settings, codebook, context, "color_fv")
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:

@@ -16,7 +16,7 @@ from pipeline.descriptors import drawing, grid, keypoints
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
-from pipeline.encoding.sampling import sample_descriptors
+from pipeline.encoding.sampling import sample_dense_sift
 from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 
@@ -50,15 +50,7 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
             images, settings.upscale, settings.contrast_threshold, settings.sample, context, "sift_bow"
         )
     else:
-        bin_sizes, step = settings.grid_of(images.shape, "sift_bow")
-        found, _ = sample_descriptors(
-            images,
-            lambda batch: dense_sift(batch, bin_sizes, step, "flat", settings.norm)[0],
-            grid.places(*images.shape[1:3], bin_sizes, step),
-            settings.sample,
-            context,
-            "sift_bow",
-        )
+        found = sample_dense_sift(images, settings, settings.norm, settings.sample, context, "sift_bow")
     codebook = learn_words(found, settings, context, "sift_bow")
     some = images[:: max(1, len(images) // 2000)] if settings.weighting == "tf-idf" else images[:1]
     whole = _votes(some, settings, codebook, context).max(axis=1)

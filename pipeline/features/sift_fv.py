@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.descriptors import drawing
 from pipeline.descriptors.dense_sift import dense_sift
+from pipeline.descriptors.dense_sift_torch import dense_sift_torch
 from pipeline.encoding import fisher_feature
 from pipeline.features.base import Codebook, Context, Picture
 
@@ -23,12 +24,12 @@ class Settings(fisher_feature.FisherSettings):
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     """PCA and mixture; see fisher_feature.fit."""
-    return fisher_feature.fit(_describe(settings), images, settings, context, "sift_fv")
+    return fisher_feature.fit(descriptor(settings), images, settings, context, "sift_fv")
 
 
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
     """Fisher vectors or their codes; see fisher_feature.transform."""
-    return fisher_feature.transform(_describe(settings), images, settings, codebook, context, "sift_fv")
+    return fisher_feature.transform(descriptor(settings), images, settings, codebook, context, "sift_fv")
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
@@ -41,5 +42,9 @@ def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list
     return [Picture(caption + "the strengths of eight gradient directions.", drawing.tiles(drawn, 8))]
 
 
-def _describe(settings: Settings) -> fisher_feature.Describe:
-    return lambda images, bin_sizes, step: dense_sift(images, bin_sizes, step, settings.window, settings.norm)[0]
+def descriptor(settings: Settings) -> fisher_feature.Descriptor:
+    """SIFT with the settings' window and norm."""
+    return fisher_feature.Descriptor(
+        lambda images, bin_sizes, step: dense_sift(images, bin_sizes, step, settings.window, settings.norm)[0],
+        lambda images, bin_sizes, step: dense_sift_torch(images, bin_sizes, step, settings.window, settings.norm)[0],
+    )

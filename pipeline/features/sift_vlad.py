@@ -14,7 +14,7 @@ from pipeline.encoding.half import to_half
 from pipeline.encoding.kmeans import k_means
 from pipeline.encoding.pca import Pca, fit_pca
 from pipeline.encoding.regions import Grid, regions
-from pipeline.encoding.sampling import sample_descriptors
+from pipeline.encoding.sampling import sample_dense_sift
 from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
 from pipeline.features.base import Codebook, Context
@@ -44,15 +44,7 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     Raises:
         PipelineError: fewer descriptors than centres, or a patch is larger than the image.
     """
-    bin_sizes, step = settings.grid_of(images.shape, "sift_vlad")
-    found, _ = sample_descriptors(
-        images,
-        lambda batch: dense_sift(batch, bin_sizes, step, "flat", settings.norm)[0],
-        grid.places(*images.shape[1:3], bin_sizes, step),
-        settings.sample,
-        context,
-        "sift_vlad",
-    )
+    found = sample_dense_sift(images, settings, settings.norm, settings.sample, context, "sift_vlad")
     if settings.centres > len(found):
         raise PipelineError(
             f"`sift_vlad.features.centres` is {settings.centres}, but `sample` gives {len(found)} descriptors; "

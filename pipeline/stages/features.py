@@ -31,7 +31,8 @@ def run(key: str) -> None:
     feature.transform(_images(splits["train"], slice(0, 2), chosen), parameters, codebook, Context(chosen.seed))
     seconds = {}
     with progress.bar(f"features {key}", sum(rows.values())) as bar:
-        context = Context(chosen.seed, chosen.compute.worker_count, chosen.compute.backend)
+        compute = chosen.compute
+        context = Context(chosen.seed, compute.worker_count, compute.backend, device=compute.device)
         for name, split in splits.items():
 
             def vectors(part: slice, split: Split = split) -> np.ndarray:
