@@ -69,7 +69,7 @@ def _crops(count: int) -> np.ndarray:
 
 def _seconds_an_image(images: np.ndarray, channel: Any, own: dict[str, Any], device: torch.device) -> float:
     settings = channel.Settings.model_validate(PAPER | own)
-    context = Context(0, PROCESSES, device=device.type)
+    context = Context(0, PROCESSES, training=True, device=device.type)
     codebook = channel.fit(images, settings, context)
     some = images[: 256 if device.type == "cuda" else 16]
     return median_seconds(lambda: channel.transform(some, settings, codebook, context), repeats=3) / len(some)

@@ -62,8 +62,9 @@ def test_codes_are_32_times_smaller_and_close(feature: ModuleType) -> None:
     plain, coded = (settings(feature, quantization=q) for q in (None, {"group": 8, "bits": 1, "sample": 280}))
     codebook = feature.fit(CROPS, coded, Context(0))
     x = feature.transform(CROPS, plain, codebook, Context(0)).astype(np.float32)
-    codes = feature.transform(CROPS, coded, codebook, Context(0))
+    codes = feature.transform(CROPS, coded, codebook, Context(0, training=True))
     assert codes.dtype == np.uint8
+    np.testing.assert_array_equal(feature.transform(CROPS[:5], coded, codebook, Context(0)), x[:5])  # to be scored
     assert codes.nbytes * 32 == x.nbytes
     decoded = codebook["centroids"][np.arange(codes.shape[1]), codes].reshape(x.shape)
     assert ((decoded - x) ** 2).sum() < 0.5 * ((x - x.mean(axis=0)) ** 2).sum()
@@ -121,7 +122,7 @@ def test_the_version_for_gpus_gives_the_same(
     """Torch's CPU stands for the GPU; several batches, regions, and the place of each patch."""
     chosen = settings(feature, regions=["1x1", "1x3"], bin_sizes=[2, 3], step=3, quantization=quantization)
     codebook = feature.fit(CROPS, chosen, Context(0))
-    expected = feature.transform(CROPS[:20], chosen, codebook, Context(0))
+    expected = feature.transform(CROPS[:20], chosen, codebook, Context(0, training=True))
     monkeypatch.setattr(fisher_feature, "DEVICE_BYTES", 3_000_000)
     monkeypatch.setattr(fisher_torch, "GROUPS_AT_ONCE", 10)
     descriptor = sift_fv.descriptor(chosen) if feature is sift_fv else color_fv.DESCRIPTOR

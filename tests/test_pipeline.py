@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import layout
+from pipeline import layout, settings
 from tests.conftest import ROOT, command, edit, make_project, pipeline
 
 METHODS = {
@@ -213,6 +213,26 @@ def test_a_killed_features_stage_goes_on_after_the_last_shard(project: Path, mon
     for name, values in expected.items():
         np.testing.assert_array_equal(np.load(layout.FEATURES / "hog" / f"{name}.npy"), values)
     assert not list(layout.WORK.glob("features-hog-*"))
+
+
+def test_two_views_average_the_scores_of_an_image_and_its_mirror_image(project: Path) -> None:
+    from pipeline.features.base import Context, load_feature
+    from pipeline.stages import codebook, evaluate, features, prepare, svm
+
+    edit(project, {"features": ["hog"], "fusions": [], "networks": [], "augmentation.views": 2})
+    for run in (prepare.run, *(lambda stage=stage: stage.run("hog") for stage in (codebook, features, svm))):
+        run()
+    images = np.load(layout.DATA / "test" / "images.npy")
+    hog, chosen = load_feature(settings.load(), "hog")
+    views = np.concatenate([hog.transform(part, chosen, {}, Context(0)) for part in (images, images[:, :, ::-1])])
+    np.testing.assert_array_equal(np.load(layout.FEATURES / "hog" / "test.npy"), views)
+
+    folder = layout.results_of("feature", "hog")
+    with np.load(folder / "model.npz") as model, np.load(folder / "scores.npz") as found:
+        scores = (views - model["mean"]) * model["scale"] @ model["weights"].T + model["bias"]
+        np.testing.assert_allclose(found["test"], scores.reshape(2, len(images), -1).mean(axis=0), atol=1e-3)
+    evaluate.run()
+    assert "HOG + SVM, 2 views" in (layout.TABLES / "leaderboard.csv").read_text()
 
 
 def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ describe → PCA → append the patch's place → mixture of Gaussians → Fishe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -109,8 +109,14 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
 def transform(
     descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> np.ndarray:
-    """Fisher vectors float16 (N, R·2·K·d), or their codes uint8 (N, R·2·K·d / G)."""
+    """Fisher vectors float16 (N, R·2·K·d); of train, where wanted, their codes uint8 (N, R·2·K·d / G).
+
+    Images to be scored are not coded: a product of a whole vector with weights learned from codes errs less (the
+    asymmetric case of Jégou, Douze & Schmid, PAMI 2011), and they need not be kept.
+    """
     encoding = Encoding.of(images.shape, settings, codebook, key)
+    if not context.training:
+        encoding = replace(encoding, centroids=None)
     device = pick_device(context.device)
     if device.type != "cpu":
         return encode_on_device(descriptor, images, encoding, context, device)

@@ -171,9 +171,15 @@ def decode_part(
     """
     width = centroids.shape[2]
     first = first_column // width
-    for row in range(len(out)):
-        line = out[row]
-        for g in range(out.shape[1] // width):
-            value = centroids[first + g, codes[first_row + row, first + g]]
-            for d in range(width):
-                line[g * width + d] = value[d] - mean[first_column + g * width + d]
+    for g in range(out.shape[1] // width):  # a group's centroids stay in the cache while all rows look them up
+        table = centroids[first + g]
+        at = g * width
+        centre = mean[first_column + at : first_column + at + width]
+        for row in range(len(out)):
+            value = table[codes[first_row + row, first + g]]
+            if width == 8:  # the usual case, unrolled
+                for d in range(8):
+                    out[row, at + d] = value[d] - centre[d]
+            else:
+                for d in range(width):
+                    out[row, at + d] = value[d] - centre[d]

@@ -31,6 +31,7 @@ class Cost:
         device: what it ran on.
         precision: of the arithmetic.
         threads: at work.
+        views: of each val and test image that were scored, their scores averaged; 2: also its mirror image.
     """
 
     training_seconds: float
@@ -41,6 +42,7 @@ class Cost:
     device: str
     precision: str
     threads: int
+    views: int = 1
 
 
 def write_result(

@@ -123,6 +123,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "device": cost.device,
         "precision": cost.precision,
         "threads": cost.threads,
+        "views": cost.views,
     }
 
 
@@ -134,7 +135,7 @@ def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = [
         {
             "method": key,
-            "title": catalogue.BY_KEY[key].title,
+            "title": titled(key, values["cost"]["views"]),
             "year": values["year"],
             "era": values["era"],
             **{f"test_{name}": value for name, value in values["test"].items()},
@@ -145,6 +146,12 @@ def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         for key, values in summary["methods"].items()
     ]
     return sorted(rows, key=lambda row: row["test_top1_error"])
+
+
+def titled(key: str, views: int) -> str:
+    """A method's name, with the number of views where it scored more than the image itself."""
+    title = catalogue.BY_KEY[key].title
+    return title if views == 1 else f"{title}, {views} views"
 
 
 def per_class(manifest: Mapping[str, Any], labels: np.ndarray, results: list[Result]) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ class Context:
         workers: threads or processes; results must not depend on it.
         backend: joblib's.
         advance: call with the number of images done, for the progress bar.
+        training: whether the images are of train, whose vectors may be compressed: they are kept to be read again and
+            again, those of other images are scored once.
         device: where a feature that has a version for GPUs computes: auto, cpu or cuda.
     """
 
@@ -31,6 +33,7 @@ class Context:
     workers: int = 1
     backend: str = "loky"
     advance: Callable[[int], None] = lambda count: None
+    training: bool = False
     device: str = "cpu"
 
 
@@ -61,7 +64,7 @@ class Feature(Protocol):
     def transform(self, images: np.ndarray, settings: Any, codebook: Codebook, context: Context) -> np.ndarray:
         """Compute vectors from images uint8 (N, H, W, 3).
 
-        float32 or float16 (N, D), or uint8 product codes (N, D / G) whose `centroids` are in the codebook.
+        float32 or float16 (N, D); of train also uint8 product codes (N, D / G), whose `centroids` are in the codebook.
         """
 
 

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pipeline.evaluation import metrics, significance
-from pipeline.evaluation.summary import Result
+from pipeline.evaluation.summary import Result, titled
 
 
 def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
@@ -55,7 +55,7 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
 def _with_interval(summary: dict[str, Any], result: Result) -> str:
     test = summary["methods"][result.method.key]["test"]
     return (
-        f"{result.method.title} errs on {tenths(test['top1_error'])} % of the test images "
+        f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images "
         f"({summary['confidence']:.0%} interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
     )
 

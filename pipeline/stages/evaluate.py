@@ -10,7 +10,7 @@ from pipeline.files import write_json
 LEADERBOARD = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error test_top5_low test_top5_high "
     "val_top1_error val_top1_low val_top1_high val_top5_error val_top5_low val_top5_high tied_with_best "
-    "training_seconds prediction_ms megabytes parameters multiply_adds device precision threads"
+    "training_seconds prediction_ms megabytes parameters multiply_adds device precision threads views"
 ).split()
 
 

@@ -32,10 +32,12 @@ def run(key: str) -> None:
     seconds = {}
     with progress.bar(f"features {key}", sum(rows.values())) as bar:
         compute = chosen.compute
-        context = Context(chosen.seed, compute.worker_count, compute.backend, device=compute.device)
         for name, split in splits.items():
+            context = Context(
+                chosen.seed, compute.worker_count, compute.backend, training=name == "train", device=compute.device
+            )
 
-            def vectors(part: slice, split: Split = split) -> np.ndarray:
+            def vectors(part: slice, split: Split = split, context: Context = context) -> np.ndarray:
                 return feature.transform(_images(split, part, chosen), parameters, codebook, context)
 
             seconds[name] = shards.write(name, vectors, rows[name], bar.advance)

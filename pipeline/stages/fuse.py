@@ -37,6 +37,7 @@ def run(key: str) -> None:
         device=costs[0].device,
         precision=costs[0].precision,
         threads=costs[0].threads,
+        views=max(cost.views for cost in costs),
     )
     text = ", ".join(f"{catalogue.BY_KEY[member].title} {weight:.2f}" for member, weight in named.items())
     tried = {

@@ -29,6 +29,7 @@ def _row(
         "method": key,
         **metrics["images"],
         "budget": metrics["budget"],
+        "views": cost["views"],
         "seeds": [metrics["seed"]],
         "top1_error": test["top1_error"],
         "top1_errors": [test["top1_error"]],

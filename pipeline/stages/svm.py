@@ -69,6 +69,7 @@ def run(key: str) -> None:
         device=device_name(device),
         precision="fp32",
         threads=workers,
+        views=views,
     )
     val_and_test = {name: splits[name] for name in ("val", "test")}
     write_result(
