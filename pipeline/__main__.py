@@ -103,11 +103,17 @@ def report() -> None:
 
 
 @app.command()
-def publish(date: Annotated[str, typer.Option(help="YYYY-MM-DD; default: today")] = "") -> None:
+def publish(
+    date: Annotated[str, typer.Option(help="YYYY-MM-DD; default: today")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", "-S", help="what was set beside data set, budget and seed; repeatable")
+    ] = None,
+    name: Annotated[str, typer.Option(help="of the file; for runs that are not the data set's main one")] = "results",
+) -> None:
     """Keep this run's figures under reports/published/<dataset>/, to be committed."""
     from pipeline.stages.publish import run
 
-    run(date)
+    run(date, changes or [], name)
 
 
 def main() -> None:

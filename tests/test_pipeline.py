@@ -235,6 +235,23 @@ def test_two_views_average_the_scores_of_an_image_and_its_mirror_image(project: 
     assert "HOG + SVM, 2 views" in (layout.TABLES / "leaderboard.csv").read_text()
 
 
+def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
+    from pipeline.stages import codebook, evaluate, features, prepare, publish, svm
+
+    edit(project, {"features": ["hog"], "fusions": [], "networks": [], "prepare.train_limit": 100})
+    prepare.run()
+    for stage in (codebook, features, svm):
+        stage.run("hog")
+    evaluate.run()
+    publish.run("2026-01-02", ["prepare.train_limit=100"], "few")
+    rows = json.loads((layout.REPORTS / "published" / "objects" / "few.json").read_text())
+    assert [row["method"] for row in rows] == ["hog"]
+    assert rows[0]["train"] == 100
+    assert rows[0]["date"] == "2026-01-02"
+    assert rows[0]["command"].endswith("-S seed=0 -S prepare.train_limit=100")
+    assert rows[0]["top1_interval"][0] <= rows[0]["top1_error"] <= rows[0]["top1_interval"][1]
+
+
 def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.errors import PipelineError
     from pipeline.features import extraction

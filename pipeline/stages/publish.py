@@ -7,19 +7,21 @@ from pipeline import layout, progress
 from pipeline.files import read_json, write_json
 
 
-def run(date: str = "") -> None:
+def run(date: str, changes: list[str], name: str) -> None:
     """Write the figures of the last `evaluate` in the published format: errors in percent, lists over seeds."""
     metrics = read_json(layout.METRICS, "evaluate")
     environment = read_json(layout.TABLES / "environment.json", "evaluate")
     day = date or datetime.date.today().isoformat()
-    rows = [_row(key, values, metrics, environment, day) for key, values in metrics["methods"].items()]
-    path = layout.REPORTS / "published" / metrics["dataset"] / "results.json"
+    settings = [f"{key}={metrics[key]}" for key in ("dataset", "budget", "seed")]
+    command = "dvc exp run " + " ".join(f"-S {change}" for change in settings + changes)
+    rows = [_row(key, values, metrics, environment, command, day) for key, values in metrics["methods"].items()]
+    path = layout.REPORTS / "published" / metrics["dataset"] / f"{name}.json"
     write_json(path, rows)
     progress.say(f"published: {path}")
 
 
 def _row(
-    key: str, values: dict[str, Any], metrics: dict[str, Any], environment: dict[str, Any], day: str
+    key: str, values: dict[str, Any], metrics: dict[str, Any], environment: dict[str, Any], command: str, day: str
 ) -> dict[str, Any]:
     test, cost = values["test"], values["cost"]
     device = cost["device"]
@@ -42,7 +44,7 @@ def _row(
         "predict_ms": cost["prediction_ms"],
         "device": device,
         "precision": cost["precision"],
-        "command": "dvc exp run " + " ".join(f"-S {name}={metrics[name]}" for name in ("dataset", "budget", "seed")),
+        "command": command,
         "versions": {"python": environment["python"], **environment["packages"]},
         "date": day,
     }
