@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import vlfeat
-from benchmarks.measure import PROCESSES, Row, cifar_images, median_seconds
+from benchmarks.measure import PROCESSES, Row, cifar_images, medians
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.encoding.fisher import FisherEncoder
@@ -65,14 +65,16 @@ def _rows(x: np.ndarray, gaussians: int) -> list[Row]:
         with one_blas_thread():
             list(threads(encoder.encode, images * 4, PROCESSES))
 
-    rate = 4 * IMAGES / median_seconds(ours)
-    name = f"fisher, {DESCRIPTORS:,}×64, K={gaussians:,}"
-    reference = IMAGES / median_seconds(lambda: _scikit_image(images, mixture), repeats=3)
-    rows = [Row(name, rate, reference, "skimage.feature.fisher_vector", "images/s", 3)]
-    peer = None
+    runs = [ours, lambda: _scikit_image(images, mixture)]
     if vlfeat.available():
-        peer = IMAGES / median_seconds(lambda: _vlfeat(images, mixture), repeats=3)
-    return [*rows, Row(name, rate, peer, "vl_fisher_encode", "images/s", 4)]
+        runs.append(lambda: _vlfeat(images, mixture))
+    seconds = medians(runs)
+    rate, reference, *peer = 4 * IMAGES / seconds[0], *(IMAGES / some for some in seconds[1:])
+    name = f"fisher, {DESCRIPTORS:,}×64, K={gaussians:,}"
+    return [
+        Row(name, rate, reference, "skimage.feature.fisher_vector", "images/s", 3),
+        Row(name, rate, peer[0] if peer else None, "vl_fisher_encode", "images/s", 4),
+    ]
 
 
 def _scikit_image(images: list[np.ndarray], mixture: Mixture) -> None:

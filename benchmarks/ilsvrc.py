@@ -1,4 +1,4 @@
-"""The 2011 system at the size of its paper: 256×256, 10,451 patches, K=1,024, R=4, both channels, product codes.
+"""The 2011 system at the size of its paper: 256×256, 10,685 patches, K=1,024, R=4, both channels, product codes.
 
 On the GPU where there is one, else on this machine's cores. From these rates docs/scale.md reckons the hours for
 ILSVRC's 1.28 million images.

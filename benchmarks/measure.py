@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -60,13 +60,20 @@ class Row:
 
 def median_seconds(function: Callable[[], Any], repeats: int = REPEATS) -> float:
     """Median of some runs, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
+    return medians([function], repeats)[0]
+
+
+def medians(functions: Sequence[Callable[[], Any]], repeats: int = REPEATS) -> list[float]:
+    """Medians of several functions that take turns, so that a machine that slows down slows all of them."""
+    times: list[list[float]] = [[] for _ in functions]
+    for function in functions:
         function()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    for _ in range(repeats):
+        for function, found in zip(functions, times, strict=True):
+            started = time.perf_counter()
+            function()
+            found.append(time.perf_counter() - started)
+    return [statistics.median(found) for found in times]
 
 
 @contextmanager

@@ -1,4 +1,8 @@
-"""Product codes (8 dimensions a byte) of Fisher vectors: their size, and what they cost in error, on CIFAR-10."""
+"""Product codes (8 dimensions a byte) of Fisher vectors: their size, and what they cost in error, on CIFAR-10.
+
+As in the pipeline the training vectors are codes and those of test are whole. The setting is a hard one: 10,000
+training images without mirror copies, so that the noise of coding is averaged over few.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,22 @@ def run(data_root: Path) -> list[Row]:
     labels = np.concatenate([part[1] for part in parts])
     vectors = fisher_vectors(np.concatenate([part[0] for part in parts]), GAUSSIANS)
     train = vectors[:TRAIN]
-    quantizer = fit_product_quantizer(train[:5000], 8, 0, PROCESSES)
-    codes = quantizer.encode(vectors)
+    quantizer = fit_product_quantizer(train, 8, 0, PROCESSES)
+    codes = quantizer.encode(train)
     plain = _error(Dense(train), Dense(vectors[TRAIN:]), labels)
-    coded = _error(Coded(codes[:TRAIN], quantizer.centroids), Coded(codes[TRAIN:], quantizer.centroids), labels)
+    coded = _error(Coded(codes, quantizer.centroids), Dense(vectors[TRAIN:]), labels)
     some = vectors[:1000].astype(np.float32)
     rate = len(some) / median_seconds(lambda: quantizer.encode(some), repeats=3)
     return [
         Row("pq, bytes a vector", codes.shape[1], vectors.shape[1] * 4, "float32", "bytes", 32),
-        Row("pq, top-1 error of codes", coded, plain + LOST, f"half precision ({plain:.2f} %) + {LOST}", "%", 1),
+        Row(
+            "pq, top-1 error, learned from codes",
+            coded,
+            plain + LOST,
+            f"half precision ({plain:.2f} %) + {LOST}",
+            "%",
+            1,
+        ),
         Row("pq, encoding, one thread", rate, None, "", "images/s", None),
     ]
 

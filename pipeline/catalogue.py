@@ -163,7 +163,7 @@ METHODS: tuple[Method, ...] = (
         era="hand-crafted",
         family="fusion",
         module="pipeline.classifiers.fusion",
-        parts="weighted sum of the members' standardised scores",
+        parts="weighted sum of the members' scores",
         citation="late fusion as in XRCE's ILSVRC-2011 entry (Perronnin & Sánchez)",
     ),
     Method(

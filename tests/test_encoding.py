@@ -354,3 +354,20 @@ def test_sampling_descriptors_counts_all_images_whatever_it_takes(count: int, sa
     found, where = sample_descriptors(images, describe, places, sample, context, "key")
     assert sum(done) == count
     assert len(found) == len(where) == min(sample, 90 * count)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_vector_that_is_no_number_belongs_to_no_component(bad: float) -> None:
+    """With 6 components there is padding to be told from them."""
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    mixture = gmm.fit_mixture(x, 6, 0, 3)
+    expectation = gmm.Expectation(mixture)
+    mass, moments = expectation.zeros()
+    expectation.add(np.vstack([x, np.full((1, 5), bad, np.float32)]), mass, moments)
+    assert mass.sum() == pytest.approx(40, rel=1e-5)
+    np.testing.assert_allclose(moments[:, :5].sum(axis=0), x.sum(axis=0), atol=1e-3)
+
+
+def test_more_dimensions_than_there_are_give_what_there_is() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    assert fit_pca(x, 9).project(x).shape == (50, 4)

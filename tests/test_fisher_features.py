@@ -137,3 +137,9 @@ def test_the_version_for_gpus_gives_the_same(
         np.testing.assert_allclose(found.astype(np.float32), expected.astype(np.float32), atol=2e-3)
     else:
         assert (found == expected).mean() > 0.99
+
+
+def test_a_code_that_is_no_byte_is_refused_before_anything_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fisher_feature, "sample_descriptors", None)
+    with pytest.raises(PipelineError, match=r"sift_fv\.features\.quantization.*group × bits must be 8"):
+        sift_fv.fit(CROPS, settings(sift_fv, quantization={"group": 6, "bits": 1, "sample": 280}), Context(0))

@@ -203,3 +203,30 @@ def test_every_other_row_is_every_other_row(form: str) -> None:
     some.tile(slice(5, 8), slice(8, 24), np.zeros(72, np.float32), out)
     np.testing.assert_array_equal(out, x[10:16:2, 8:24])
     np.testing.assert_array_equal(some.rows(slice(5, 8), torch.device("cpu")).numpy(), x[10:16:2])
+
+
+def test_a_tolerance_beyond_float32_ends_with_the_gap_that_was_reached(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = digits
+    found = Solver(Dense(x), y, 10).solve(0.1, tolerance=1e-15, max_steps=40)
+    assert 1e-15 < found.gap.max() < 1e-3
+
+
+def test_the_last_step_is_evaluated(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = digits
+    found = Solver(Dense(x), y, 10).solve(1.0, tolerance=1e-6, max_steps=2)
+    real = scaled(x, found.scaling)
+    mine = [
+        objective(real, np.where(y == k, 1, -1), found.weights[k].astype(float), float(found.bias[k]), 1.0)
+        for k in range(10)
+    ]
+    np.testing.assert_allclose(mine, found.objective, rtol=1e-4)
+
+
+def test_biases_are_at_their_minimum(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = digits
+    found = Solver(Dense(x), y, 10).solve(1.0, tolerance=0.5)
+    real = scaled(x, found.scaling)
+    for k in range(10):
+        signs, w = np.where(y == k, 1, -1), found.weights[k].astype(float)
+        here, *around = (objective(real, signs, w, float(found.bias[k]) + move, 1.0) for move in (0, 0.01, -0.01))
+        assert here < min(around)

@@ -248,8 +248,24 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert [row["method"] for row in rows] == ["hog"]
     assert rows[0]["train"] == 100
     assert rows[0]["date"] == "2026-01-02"
-    assert rows[0]["command"].endswith("-S seed=0 -S prepare.train_limit=100")
+    assert "-S seed=0 -S 'features=[hog]' -S 'matchers=[]'" in rows[0]["command"]
+    assert rows[0]["command"].endswith(" -S prepare.train_limit=100")
     assert rows[0]["top1_interval"][0] <= rows[0]["top1_error"] <= rows[0]["top1_interval"][1]
+
+
+def test_vectors_of_other_images_are_refused_by_the_svm(project: Path) -> None:
+    from pipeline.errors import PipelineError
+    from pipeline.stages import codebook, features, prepare, svm
+
+    prepare.run()
+    codebook.run("hog")
+    features.run("hog")
+    path = layout.FEATURES / "hog" / "val.npy"
+    whole = np.load(path)
+    for damaged in (whole[:-1], whole[:, :-1]):
+        np.save(path, damaged)
+        with pytest.raises(PipelineError, match=r"val\.npy: has the shape .*rerun the stage features@hog"):
+            svm.run("hog")
 
 
 def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ P is convex and once differentiable, with a generalised Hessian I + 2 Xᵀ D C X
 margin. Newton's method with conjugate gradients and a line search (Keerthi & DeCoste, JMLR 2005; Galli & Lin, 2020)
 needs products with X and Xᵀ only. The classes share those: what LIBLINEAR does class after class are here matrix
 products, while each class keeps its own step lengths and stops on its own. They also share a preconditioner. The bias,
-which costs no product, is brought to its minimum after every step.
+which costs no product, is brought near its minimum after every step.
 
 When to stop is known: αᵢ = 2 Cᵢ ξᵢ, and any multiple s α of it, is a point of the dual problem, whose value bounds the
 minimum from below; Σ yᵢ αᵢ (xᵢ, 1) = (w, b) − ∇P falls out of the gradient. With the best s
@@ -34,7 +34,7 @@ from pipeline.classifiers.vectors import Scaling, Vectors
 CG_TOLERANCE = 0.3  # a Newton direction need not be exact: the next one starts from where it led
 MAX_CG = 50
 MAX_HALVINGS = 20
-BIAS_STEPS = 5
+BIAS_STEPS = 8
 SUFFICIENT = 0.01  # share of the predicted decrease that a step must bring (Armijo)
 ALIGNED = 4  # matrix products with a multiple of this many rows run faster
 CPU = torch.device("cpu")
@@ -119,17 +119,19 @@ class Solver:
         objective, gap = np.full(classes, np.inf), np.full(classes, np.inf)
         active = np.arange(classes)
         self._set_bias(active, costs)
-        for _ in range(max_steps + 1):
+        for step in range(max_steps + 1):
             slack = _slack(self._signs[active], self._margins[active])
             gradient = self._points[active] - self._backward(2 * costs[active] * slack * self._signs[active])
             objective[active], gap[active] = _bounds(self._points[active], slack, gradient, costs[active])
             after_step(float(gap.max()))
             going = gap[active] > tolerance
             active, slack, gradient = active[going], slack[going], gradient[going]
+            if len(active) == 0 or step == max_steps:
+                break
+            moved = self._newton_step(active, slack, gradient, costs[active])
+            active = active[moved > 0]  # no step helps: float32 can't tell the difference any more
             if len(active) == 0:
                 break
-            step = self._newton_step(active, slack, gradient, costs[active])
-            active = active[step > 0]  # no step helps: float32 can't tell the difference any more
         return LinearSVM(
             self._points[:, :-1].astype(np.float32),
             self._points[:, -1].astype(np.float32),
@@ -152,18 +154,20 @@ class Solver:
     def _set_bias(self, active: np.ndarray, costs: np.ndarray) -> None:
         """Bring each bias near its minimum with all other weights as they are; margins suffice for that.
 
-        Newton's method in one variable, whose derivative is piecewise linear and rises; a step that overshoots is not
-        taken.
+        Newton's method in one variable, whose derivative is piecewise linear and rises; a step that overshoots is
+        halved.
         """
         signs, margins, bias = self._signs[active], self._margins[active], self._points[active, -1]
         slope, curvature = _bias_slope(bias, _slack(signs, margins), signs, costs)
+        share = np.ones(len(active))
         for _ in range(BIAS_STEPS):
-            move = -slope / curvature
+            move = -share * slope / curvature
             moved, tried = bias + move, margins + move[:, None].astype(np.float32)
             there = _bias_slope(moved, _slack(signs, tried), signs, costs)
             better = np.abs(there[0]) < np.abs(slope)
             bias, margins = np.where(better, moved, bias), np.where(better[:, None], tried, margins)
             slope, curvature = np.where(better, there[0], slope), np.where(better, there[1], curvature)
+            share = np.where(better, 1, share / 2)
         self._margins[active], self._points[active, -1] = margins, bias
 
     def _direction(self, gradient: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

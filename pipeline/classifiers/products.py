@@ -12,7 +12,8 @@ from pipeline.classifiers.vectors import TILE, Scaling, Vectors
 from pipeline.parallel import one_blas_thread, slices, threads
 
 ROWS = 64  # decoded together: small enough for all their columns to stay in the cache between two products
-DEVICE_ROWS = 4096
+DEVICE_ROWS = 4096  # at most
+DEVICE_BYTES = 1 << 31  # of a GPU's memory for decoded rows
 GROUPS = 8  # of rows, each summed up by itself, so that sums don't depend on the number of threads
 GROUP_BYTES = 1 << 30  # what all groups' sums may take; beyond it there are fewer groups
 
@@ -118,7 +119,8 @@ class DeviceProducts:
     def __init__(self, vectors: Vectors, scaling: Scaling, device: torch.device) -> None:
         self._vectors, self._device, self._scale = vectors, device, scaling.scale
         self._mean = torch.from_numpy(scaling.mean).to(device)
-        self._parts = slices(vectors.shape[0], DEVICE_ROWS)
+        a_row = 4 * 4 * vectors.shape[1]  # codes' indices, decoded, centred, scaled
+        self._parts = slices(vectors.shape[0], max(1, min(DEVICE_ROWS, DEVICE_BYTES // a_row)))
 
     def forward(self, directions: np.ndarray) -> np.ndarray:
         """See Products."""

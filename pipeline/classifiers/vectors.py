@@ -134,7 +134,10 @@ def open_vectors(path: Path, codebook: Path) -> Vectors:
     if array.dtype != np.uint8:
         return Dense(array)
     with np.load(codebook, allow_pickle=False) as arrays:
-        return Coded(array, arrays["centroids"])
+        centroids = arrays["centroids"]
+    if array.ndim != 2 or array.shape[1] != len(centroids):
+        raise ValueError(f"codes of shape {array.shape} for {len(centroids)} groups")
+    return Coded(array, centroids)
 
 
 def finite(vectors: Vectors) -> bool:

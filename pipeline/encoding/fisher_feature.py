@@ -74,6 +74,7 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
     Raises:
         PipelineError: the settings don't fit the images or each other; names the key and what works.
     """
+    _check_quantization(settings, key)
     bin_sizes, step = settings.grid_of(images.shape, key)
     found, places = sample_descriptors(
         images,
@@ -112,7 +113,7 @@ def transform(
     """Fisher vectors float16 (N, R·2·K·d); of train, where wanted, their codes uint8 (N, R·2·K·d / G).
 
     Images to be scored are not coded: a product of a whole vector with weights learned from codes errs less (the
-    asymmetric case of Jégou, Douze & Schmid, PAMI 2011), and they need not be kept.
+    asymmetric case of Jégou, Douze & Schmid, PAMI 2011), and there are far fewer of them.
     """
     encoding = Encoding.of(images.shape, settings, codebook, key)
     if not context.training:
@@ -218,13 +219,19 @@ def mean_descriptors(codebook: Codebook, count: int) -> np.ndarray:
     return np.asarray((means / lengths) @ basis.T + codebook["pca_mean"])
 
 
+def _check_quantization(settings: FisherSettings, key: str) -> None:
+    """Before anything is fitted; a descriptor with fewer dimensions than asked for has them checked as asked for."""
+    if settings.quantization is not None:
+        numbers = settings.dimensions + (2 if settings.place else 0)
+        dimension = 2 * settings.gaussians * numbers * len(regions(settings.regions))
+        check_group(dimension, settings.quantization.group, settings.quantization.bits, f"{key}.features.quantization")
+
+
 def _fit_quantizer(
     descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> ProductQuantizer:
     assert settings.quantization is not None
-    group, bits = settings.quantization.group, settings.quantization.bits
-    dimension = 2 * codebook["means"].size * len(regions(settings.regions))
-    check_group(dimension, group, bits, f"{key}.features.quantization")
+    group = settings.quantization.group
     rows = np.sort(
         generator(context.seed, f"{key} quantization").permutation(len(images))[: settings.quantization.sample]
     )

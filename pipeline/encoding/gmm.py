@@ -191,8 +191,8 @@ def _accumulate(
     double = features.shape[1]
     margin = np.float32(-np.log(SMALLEST_SHARE))
     lanes = np.empty(LANES, np.float32)
-    kept = np.empty(padded, np.int32)
-    share = np.empty(padded, np.float32)
+    kept = np.empty(padded + 1, np.int32)
+    share = np.empty(padded + 1, np.float32)
     log_likelihood = 0.0
     for n in range(count):
         row = logits[n]
@@ -213,8 +213,11 @@ def _accumulate(
                 component = start + np.int64(lowest_bit(mask))
                 kept[found] = component
                 share[found] = row[component] - top
-                found += 1
+                if component < len(mass):  # the padding has no density, unless nothing has
+                    found += 1
                 mask &= mask - np.uint32(1)
+        if found == 0:  # the vector is infinite, or not a number
+            continue
         total = _exponentials(share, found)
         log_likelihood += top + np.log(total)
         inverse = np.float32(1) / total

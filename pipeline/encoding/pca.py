@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.parallel import slices
 
 CHUNK = 65_536
+SMALLEST_VARIANCE = 1e-12  # of a direction to be whitened; descriptors are of the order of 1
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ def fit_pca(x: np.ndarray, dimensions: int, whiten: bool = False) -> Pca:
     covariance = products / len(x) - np.outer(mean, mean)
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.maximum(values[::-1][:dimensions], 0), vectors[:, ::-1][:, :dimensions]
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(dimensions)]
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
     vectors = vectors * np.where(largest < 0, -1, 1)
     if whiten:
-        vectors = vectors / np.sqrt(np.maximum(values, 1e-12 * max(values[0], 1e-30)))
+        vectors = vectors / np.sqrt(np.maximum(values, max(1e-12 * values[0], SMALLEST_VARIANCE)))
     return Pca(mean.astype(np.float32), np.ascontiguousarray(vectors, np.float32), values.astype(np.float32))

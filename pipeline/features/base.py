@@ -24,8 +24,8 @@ class Context:
         workers: threads or processes; results must not depend on it.
         backend: joblib's.
         advance: call with the number of images done, for the progress bar.
-        training: whether the images are of train, whose vectors may be compressed: they are kept to be read again and
-            again, those of other images are scored once.
+        training: whether the images are of train, whose vectors may be compressed: they are many, and are read again
+            and again.
         device: where a feature that has a version for GPUs computes: auto, cpu or cuda.
     """
 

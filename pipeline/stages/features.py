@@ -97,6 +97,7 @@ def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Code
             code / "encoding",
             code / "training" / "augmentation.py",
             code / "randomness.py",
+            code / "stages" / "features.py",
         ],
         parameters=parameters.model_dump(),
         splits=load_manifest()["splits"],
@@ -105,4 +106,5 @@ def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Code
         views=chosen.augmentation.views,
         augmentation=chosen.source.augmentation.model_dump(),
         seed=chosen.seed,
+        device=chosen.compute.device,
     )

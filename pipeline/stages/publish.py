@@ -1,10 +1,12 @@
 """publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it."""
 
 import datetime
+import shlex
 from typing import Any
 
 from pipeline import layout, progress
 from pipeline.files import read_json, write_json
+from pipeline.settings import load
 
 
 def run(date: str, changes: list[str], name: str) -> None:
@@ -13,7 +15,10 @@ def run(date: str, changes: list[str], name: str) -> None:
     environment = read_json(layout.TABLES / "environment.json", "evaluate")
     day = date or datetime.date.today().isoformat()
     settings = [f"{key}={metrics[key]}" for key in ("dataset", "budget", "seed")]
-    command = "dvc exp run " + " ".join(f"-S {change}" for change in settings + changes)
+    chosen = load()
+    for family in ("features", "matchers", "fusions", "networks"):
+        settings.append(f"{family}=[{','.join(getattr(chosen, family))}]")
+    command = "dvc exp run " + " ".join(f"-S {shlex.quote(change)}" for change in settings + changes)
     rows = [_row(key, values, metrics, environment, command, day) for key, values in metrics["methods"].items()]
     path = layout.REPORTS / "published" / metrics["dataset"] / f"{name}.json"
     write_json(path, rows)
@@ -45,6 +50,7 @@ def _row(
         "device": device,
         "precision": cost["precision"],
         "command": command,
+        "commit": environment["commit"],
         "versions": {"python": environment["python"], **environment["packages"]},
         "date": day,
     }

@@ -23,6 +23,8 @@ def run(key: str) -> None:
     classes = len(load_manifest()["classes"])
     splits = {name: load_split(name) for name in SPLITS}
     vectors = {name: _open(key, name) for name in SPLITS}
+    for name in SPLITS:
+        _check(vectors[name].shape, vectors["train"].shape[1], len(splits[name]), key, name)
     views = vectors["val"].shape[0] // len(splits["val"])
     device, workers = pick_device(chosen.compute.device), chosen.compute.worker_count
 
@@ -82,7 +84,13 @@ def _fit(solver: Solver, candidate: tuple[float, float], tolerance: float, bar: 
         bar.advance()
         bar.note(f"{_name(candidate)}: within {gap:.1%} of the optimum")
 
-    return solver.solve(*candidate, tolerance, after_step=after_step)
+    model = solver.solve(*candidate, tolerance, after_step=after_step)
+    if model.gap.max() > tolerance:
+        progress.say(
+            f"{_name(candidate)}: stopped within {model.gap.max():.1%} of the optimum, not {tolerance:.1%}: "
+            "more than that float32, or the number of steps, does not give"
+        )
+    return model
 
 
 def _name(candidate: tuple[float, float]) -> str:
@@ -107,6 +115,14 @@ def _open(key: str, split: str) -> Vectors:
     if not finite(vectors):
         raise PipelineError(f"{path}: holds NaN or infinite numbers; rerun the stage features@{key}")
     return vectors
+
+
+def _check(shape: tuple[int, int], dimension: int, images: int, key: str, split: str) -> None:
+    if shape[1] != dimension or shape[0] % images or not shape[0]:
+        raise PipelineError(
+            f"{layout.FEATURES / key / split}.npy: has the shape {shape}, which belongs to other images or settings; "
+            f"rerun the stage features@{key}"
+        )
 
 
 def _numbers(codebook: Path) -> int:
