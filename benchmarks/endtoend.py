@@ -33,6 +33,10 @@ SETTINGS: dict[str, Any] = {
     "color_histogram.features.map": "hellinger",
     "color_histogram.svm.C": [0.1, 1.0],
     "hog.svm.C": [0.1, 1.0],
+    # What scikit-image's HOG computes in the plain script.
+    "hog.features.pixels_per_cell": [4],
+    "hog.features.block_norm": "L2-Hys",
+    "hog.features.map": "none",
     "lenet5.learning_rates": [0.02, 0.05],
     "lenet5.trial_epochs": 1,
     "lenet5.epochs": 8,
