@@ -67,6 +67,16 @@ def test_k_means_reaches_lloyds_inertia(points: np.ndarray) -> None:
     assert np.median(ours) <= 1.05 * np.median(theirs)  # which runs until nothing moves
 
 
+def test_k_means_among_neighbours_loses_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(12_000, 8)).astype(np.float32)
+    limited = kmeans.inertia(x, kmeans.k_means(x, 300, seed=0))
+    monkeypatch.setattr(kmeans, "NEIGHBOURS", 300)
+    every = kmeans.inertia(x, kmeans.k_means(x, 300, seed=0))
+    assert limited <= 1.005 * every
+    monkeypatch.setattr(kmeans, "NEIGHBOURS", 1)  # nothing can move: what the test would miss without the search
+    assert kmeans.inertia(x, kmeans.k_means(x, 300, seed=0)) > 1.02 * every
+
+
 def test_nearest_is_nearest(points: np.ndarray) -> None:
     centres = points[:50]
     index, distance = kmeans.nearest(points, centres, workers=2)

@@ -1,13 +1,13 @@
-"""k-means for large vocabularies: Lloyd's algorithm on samples that grow, all distances as matrix products.
+"""k-means for large vocabularies: Lloyd's algorithm on samples that grow, where a vector soon looks only nearby.
 
 Early iterations only have to bring the centres near; a small random sample shows the way as well as all vectors do
-(Newling & Fleuret, "Nested mini-batch k-means", NIPS 2016, have the argument). So each iteration of the first stages
-costs a fraction of a full one, and few full ones remain.
+(Newling & Fleuret, "Nested mini-batch k-means", NIPS 2016, have the argument). And once each vector has been compared
+with all centres, the next nearest is almost surely among the neighbours of the one that it has (Wang et al., "Fast
+approximate k-means via cluster closures", CVPR 2012; Agustsson, Timofte & Van Gool, "k²-means", ECML PKDD 2017). So
+each sample is compared with all centres once, as one matrix product, and then a few times with a few of them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numba
 import numpy as np
@@ -16,26 +16,21 @@ from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 
 CHUNK = 512  # vectors: their distances to a few thousand centres stay in the cache
-FIRST_SAMPLE = 16  # vectors a centre in the first stage
+CLUSTERS = 64  # whose vectors a thread assigns at once
+FIRST_SAMPLE = 16  # vectors a centre in the first sample
+GROWTH = 8  # from one sample to the next
+NEIGHBOURS = 64  # centres that a vector is compared with, those nearest to its own
 
 
-def k_means(
-    x: np.ndarray,
-    clusters: int,
-    seed: int,
-    iterations: int = 4,
-    workers: int = 1,
-    advance: Callable[[int], None] = lambda count: None,
-) -> np.ndarray:
+def k_means(x: np.ndarray, clusters: int, seed: int, iterations: int = 8, workers: int = 1) -> np.ndarray:
     """Centres that minimise the summed squared distance to the nearest one.
 
     Args:
         x: float32 (N, D), N ≥ clusters.
         clusters: K.
         seed: of the start (K different vectors of x) and of the order in which samples grow.
-        iterations: of Lloyd's algorithm for each sample size; sizes double from 16 vectors a centre up to all.
+        iterations: of Lloyd's algorithm among neighbours, for each sample.
         workers: threads; the result does not depend on it.
-        advance: called with the number of iterations done.
 
     Returns:
         float32 (K, D).
@@ -43,9 +38,12 @@ def k_means(
     shuffled = np.ascontiguousarray(x[generator(seed, "k-means").permutation(len(x))], np.float32)
     centres = shuffled[:clusters].copy()
     for size in sample_sizes(len(x), clusters):
+        sample = shuffled[:size]
+        index, _ = nearest(sample, centres, workers)
         for _ in range(iterations):
-            centres = _lloyd(shuffled[:size], centres, workers)
-            advance(1)
+            centres = _average(sample, index, clusters)
+            index = _nearest_of_neighbours(sample, centres, index, workers)
+        centres = _average(sample, index, clusters)
     return centres
 
 
@@ -53,7 +51,7 @@ def sample_sizes(count: int, clusters: int) -> list[int]:
     """How the samples grow, up to all vectors."""
     sizes = [FIRST_SAMPLE * clusters]
     while sizes[-1] < count:
-        sizes.append(2 * sizes[-1])
+        sizes.append(GROWTH * sizes[-1])
     return [min(size, count) for size in sizes]
 
 
@@ -84,19 +82,42 @@ def inertia(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> float:
     return float(nearest(x, centres, workers)[1].sum(dtype=np.float64))
 
 
-def _lloyd(x: np.ndarray, centres: np.ndarray, workers: int) -> np.ndarray:
-    """One iteration: assign, average; a centre without vectors takes over half of the largest cluster's place."""
-    index, _ = nearest(x, centres, workers)
-    sums = np.zeros(centres.shape)
-    counts = np.bincount(index, minlength=len(centres)).astype(np.float64)
+def _nearest_of_neighbours(x: np.ndarray, centres: np.ndarray, index: np.ndarray, workers: int) -> np.ndarray:
+    """The nearest to each vector among the NEIGHBOURS centres around the one that it has: int64 (N,)."""
+    half_squares = 0.5 * np.einsum("kd,kd->k", centres, centres)
+    order = np.argsort(index, kind="stable")
+    bounds = np.searchsorted(index[order], np.arange(len(centres) + 1))
+    around = min(NEIGHBOURS, len(centres))
+    found = np.empty_like(index)
+
+    def work(part: slice) -> None:
+        closeness = centres[part] @ centres.T
+        closeness -= half_squares
+        neighbours = np.argpartition(-closeness, around - 1, axis=1)[:, :around]
+        for cluster, those in zip(range(part.start, part.stop), neighbours, strict=True):
+            members = order[bounds[cluster] : bounds[cluster + 1]]
+            if len(members):
+                closeness = x[members] @ centres[those].T
+                closeness -= half_squares[those]
+                found[members] = those[closeness.argmax(axis=1)]
+
+    with one_blas_thread():
+        list(threads(work, slices(len(centres), CLUSTERS), workers))
+    return found
+
+
+def _average(x: np.ndarray, index: np.ndarray, clusters: int) -> np.ndarray:
+    """The mean of each cluster; a centre without vectors takes over half of the largest cluster's place."""
+    sums = np.zeros((clusters, x.shape[1]))
+    counts = np.bincount(index, minlength=clusters).astype(np.float64)
     _add_rows(x, index, sums)
-    moved = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
     for empty in np.flatnonzero(counts == 0):
         largest = int(counts.argmax())
-        spread = np.float32(1e-3) * np.abs(moved[largest])
-        moved[empty], moved[largest] = moved[largest] + spread, moved[largest] - spread
+        spread = np.float32(1e-3) * np.abs(means[largest])
+        means[empty], means[largest] = means[largest] + spread, means[largest] - spread
         counts[empty] = counts[largest] = counts[largest] / 2
-    return moved
+    return means
 
 
 @numba.njit(nogil=True, cache=True)
