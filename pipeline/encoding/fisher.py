@@ -93,9 +93,9 @@ def _gradients(
         total = mass[k]
         for d in range(dimensions):
             mean, precision = means[k, d], precisions[k, d]
-            first = moments[k, d] - mean * total
+            first = moments[k, 0, d] - mean * total
             # Σγ(x−μ)² = Σγx² − 2μΣγx + μ²Σγ
-            second = moments[k, dimensions + d] - mean * (2 * moments[k, d] - mean * total)
+            second = moments[k, 1, d] - mean * (2 * moments[k, 0, d] - mean * total)
             out[k * dimensions + d] = by_mean * first * precision
             out[half + k * dimensions + d] = by_deviation * (second * precision * precision - total)
 

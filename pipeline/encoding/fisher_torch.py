@@ -20,10 +20,9 @@ class FisherEncoderTorch:
 
     def __init__(self, mixture: Mixture, regions: Regions, places: np.ndarray, device: torch.device) -> None:
         """Prepare; the arguments are FisherEncoder's."""
-        components = len(mixture.weights)
         linear, constant = mixture.quadratic()
-        self._linear = torch.from_numpy(np.ascontiguousarray(linear[:, :components])).to(device)
-        self._constant = torch.from_numpy(constant[:components]).to(device)
+        self._linear = torch.from_numpy(np.ascontiguousarray(linear.T)).to(device)
+        self._constant = torch.from_numpy(constant).to(device)
         self._means = torch.from_numpy(mixture.means).to(device)
         self._precisions = torch.from_numpy(1 / np.sqrt(mixture.variances)).to(device)
         self._weights = torch.from_numpy(mixture.weights).to(device)

@@ -7,6 +7,7 @@ densities are one matrix product, and everything behind it, the exponentials and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,14 +15,14 @@ import numba
 import numpy as np
 
 from pipeline.encoding.kmeans import k_means, nearest
-from pipeline.encoding.lanes import LANES, aligned, at_least, lowest_bit
+from pipeline.encoding.lanes import LANES, add_weighted, aligned, at_least, lowest_bit
 from pipeline.parallel import one_blas_thread, slices, threads
 
 CHUNK = 1024
-ROWS = 512  # vectors whose log densities are at hand at once: they stay in the cache
+ROWS = 256  # vectors whose log densities are at hand at once, whole LANES: they stay in the cache
 SMALLEST_SHARE = 1e-6  # of the largest responsibility: smaller ones are ignored
 VARIANCE_FLOOR = 1e-4  # of the largest variance of the data
-NEVER = -1e30  # log density of the padding
+NEVER = np.float32(-1e30)  # below any log density
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,7 @@ class Mixture:
     log_likelihoods: np.ndarray
 
     def quadratic(self) -> tuple[np.ndarray, np.ndarray]:
-        """Log of weight × density as a linear function of (x, x²): float32 (2·D, P) and (P,).
-
-        P is K rounded up to whole LANES; the components that fill it up have no density anywhere.
-        """
+        """Log of weight × density as a linear function of (x, x²): float32 (K, 2·D) and (K,)."""
         precisions = 1 / self.variances.astype(np.float64)
         means = self.means.astype(np.float64)
         linear = np.concatenate([means * precisions, -0.5 * precisions], axis=1)
@@ -53,10 +51,7 @@ class Mixture:
             + np.log(self.variances.astype(np.float64)).sum(axis=1)
             + (means**2 * precisions).sum(axis=1)
         )
-        padding = -len(constant) % LANES
-        linear = np.pad(linear, ((0, padding), (0, 0)))
-        constant = np.pad(constant, (0, padding), constant_values=NEVER)
-        return np.ascontiguousarray(linear.T, np.float32), constant.astype(np.float32)
+        return linear.astype(np.float32), constant.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -118,8 +113,8 @@ def from_clusters(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> Mixtu
 def statistics(x: np.ndarray, mixture: Mixture, workers: int = 1) -> Statistics:
     """What one pass of EM sums up; chunks of fixed size are added in order."""
     expectation = Expectation(mixture)
-    components, double = len(mixture.weights), 2 * x.shape[1]
-    mass, moments, total = np.zeros(components), np.zeros((components, double)), 0.0
+    components, dimensions = mixture.means.shape
+    mass, moments, total = np.zeros(components), np.zeros((components, 2, dimensions)), 0.0
 
     def work(part: slice) -> tuple[np.ndarray, np.ndarray, float]:
         sums = expectation.zeros()
@@ -128,9 +123,9 @@ def statistics(x: np.ndarray, mixture: Mixture, workers: int = 1) -> Statistics:
     with one_blas_thread():
         for part_mass, part_moments, part_total in threads(work, slices(len(x), CHUNK), workers):
             mass += part_mass
-            moments += part_moments[:, :double]
+            moments += part_moments[:, :, :dimensions]
             total += part_total
-    return Statistics(mass, moments, total)
+    return Statistics(mass, moments.reshape(components, -1), total)
 
 
 class Expectation:
@@ -139,11 +134,12 @@ class Expectation:
     def __init__(self, mixture: Mixture) -> None:
         """Prepare for any number of vectors."""
         self._linear, self._constant = mixture.quadratic()
-        self._components = len(mixture.weights)
+        self._thread = threading.local()
 
     def zeros(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sums to begin with: mass float32 (K,) and moments float32 (K, 2·D or a little more)."""
-        return np.zeros(self._components, np.float32), aligned(self._components, len(self._linear))
+        """Sums to begin with: mass float32 (K,) and moments float32 (K, 2, D or a little more)."""
+        components, double = self._linear.shape
+        return np.zeros(components, np.float32), aligned(2 * components, double // 2).reshape(components, 2, -1)
 
     def add(self, x: np.ndarray, mass: np.ndarray, moments: np.ndarray) -> float:
         """Add Σ γ to the masses, and Σ γ (x, x²) to the moments.
@@ -156,78 +152,108 @@ class Expectation:
         Returns:
             Σ log p(x).
         """
-        double, padded = self._linear.shape
-        features, logits = aligned(min(ROWS, len(x)), double), aligned(min(ROWS, len(x)), padded)
+        components, double = self._linear.shape
+        features, room, *lists = self._workspace()
         log_likelihood = 0.0
         for start in range(0, len(x), ROWS):
             rows = x[start : start + ROWS]
-            some, found = features[: len(rows)], logits[: len(rows)]
-            some[:, : double // 2] = rows
-            np.multiply(rows, rows, out=some[:, double // 2 : double])
-            np.matmul(some[:, :double], self._linear, out=found)
-            log_likelihood += _accumulate(found, self._constant, some, mass, moments)
+            whole = -(-len(rows) // LANES) * LANES
+            logits = room[: components * whole].reshape(components, whole)
+            features[: len(rows), : double // 2] = rows
+            np.multiply(rows, rows, out=features[: len(rows), double // 2 : double])
+            np.matmul(self._linear, features[:whole, :double].T, out=logits)
+            log_likelihood += _accumulate(logits, self._constant, features, len(rows), *lists, mass, moments)
         return log_likelihood
+
+    def _workspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """This thread's features, logits and lists; fresh memory for each image would take a tenth of the time."""
+        if not hasattr(self._thread, "workspace"):
+            components, double = self._linear.shape
+            logits = aligned(components, ROWS).reshape(-1)
+            lists = np.empty(logits.size, np.int32), np.empty(logits.size, np.float32)
+            self._thread.workspace = aligned(ROWS, double), logits, *lists
+        return self._thread.workspace
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz", "arcp"})
 def _accumulate(
-    logits: np.ndarray, constant: np.ndarray, features: np.ndarray, mass: np.ndarray, moments: np.ndarray
+    logits: np.ndarray,
+    constant: np.ndarray,
+    features: np.ndarray,
+    count: int,
+    rows: np.ndarray,
+    share: np.ndarray,
+    mass: np.ndarray,
+    moments: np.ndarray,
 ) -> float:
-    """Add each vector to the sums of the components that it belongs to.
-
-    What looks at all components, the search for the largest and for those near it, takes LANES of them at a time.
+    """Add vectors to the sums of the components that they belong to.
 
     Args:
-        logits: float32 (n, P), log of weight × density without its constant, which is added to it here.
-        constant: float32 (P,), see Mixture.quadratic.
-        features: float32 (n, 2·D or more), each vector and its squares.
+        logits: float32 (K, R), R whole LANES; log of weight × density without its constant, which is added to it here.
+        constant: float32 (K,), see Mixture.quadratic.
+        features: float32 (R, D or more), the vectors.
+        count: how many of the R vectors there are.
+        rows, share: int32 and float32 (K·R,), room for lists.
         mass: float32 (K,), added to.
-        moments: float32, (K, 2·D or more), added to.
+        moments: float32 (K, 2, D or more), added to; beyond D it holds nothing of use.
 
     Returns:
         Σ log p(x).
     """
-    count, padded = logits.shape
-    double = features.shape[1]
-    margin = np.float32(-np.log(SMALLEST_SHARE))
-    lanes = np.empty(LANES, np.float32)
-    kept = np.empty(padded + 1, np.int32)
-    share = np.empty(padded + 1, np.float32)
+    components, padded = logits.shape
+    ends = np.empty(components, np.int64)
+    top = _survivors(logits, constant, count, rows, share, ends)
+    _exponentials(share, ends[-1])
+    total = np.zeros(padded, np.float32)
+    for i in range(ends[-1]):
+        total[rows[i]] += share[i]
     log_likelihood = 0.0
     for n in range(count):
-        row = logits[n]
-        lanes[:] = NEVER
-        for start in range(0, padded, LANES):
-            for j in range(LANES):
-                value = row[start + j] + constant[start + j]
-                row[start + j] = value
-                lanes[j] = value if value > lanes[j] else lanes[j]
-        top = lanes[0]
-        for j in range(1, LANES):
-            top = max(top, lanes[j])
-        limit = top - margin
-        found = 0
-        for start in range(0, padded, LANES):
-            mask = at_least(row, start, limit)
-            while mask:
-                component = start + np.int64(lowest_bit(mask))
-                kept[found] = component
-                share[found] = row[component] - top
-                if component < len(mass):  # the padding has no density, unless nothing has
-                    found += 1
-                mask &= mask - np.uint32(1)
-        if found == 0:  # the vector is infinite, or not a number
-            continue
-        total = _exponentials(share, found)
-        log_likelihood += top + np.log(total)
-        inverse = np.float32(1) / total
-        for i in range(found):
-            gamma = share[i] * inverse
-            component = kept[i]
-            mass[component] += gamma
-            for d in range(double):
-                moments[component, d] += gamma * features[n, d]
+        if total[n] > 0:  # not so where the vector is infinite, or not a number
+            log_likelihood += top[n] + np.log(total[n])
+            total[n] = 1 / total[n]
+    first = 0
+    for component in range(components):
+        past = ends[component]
+        for i in range(first, past):
+            share[i] *= total[rows[i]]
+            mass[component] += share[i]
+        for column in range(0, moments.shape[2], LANES):
+            add_weighted(features, rows, share, first, past, column, moments[component, 0], moments[component, 1])
+        first = past
     return log_likelihood
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+def _survivors(
+    logits: np.ndarray, constant: np.ndarray, count: int, rows: np.ndarray, share: np.ndarray, ends: np.ndarray
+) -> np.ndarray:
+    """List the vectors of each component: `rows`, and `share`, their logits below the vector's largest.
+
+    A component's entries end before `ends` of it. Gives the largest logit of each vector, float32 (R,).
+    """
+    components, padded = logits.shape
+    top = np.full(padded, NEVER, np.float32)
+    for component in range(components):
+        row = logits[component]
+        for n in range(padded):
+            row[n] += constant[component]
+            top[n] = row[n] if row[n] > top[n] else top[n]
+    limit = np.full(padded, -NEVER, np.float32)  # nothing reaches it
+    limit[:count] = top[:count] + np.float32(np.log(SMALLEST_SHARE))
+    found = 0
+    for component in range(components):
+        row = logits[component]
+        for start in range(0, padded, LANES):
+            mask = at_least(row, limit, start)
+            while mask:
+                vector = start + np.int64(lowest_bit(mask))
+                rows[found] = vector
+                share[found] = row[vector] - top[vector]
+                found += 1
+                mask &= mask - np.uint32(1)
+        ends[component] = found
+    return top
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
