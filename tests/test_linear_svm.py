@@ -9,6 +9,7 @@ from sklearn.svm import LinearSVC
 from pipeline.classifiers import products
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.preconditioner import fit_preconditioner
+from pipeline.classifiers.selection import Selection
 from pipeline.classifiers.vectors import Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
 
@@ -230,3 +231,51 @@ def test_biases_are_at_their_minimum(digits: tuple[np.ndarray, np.ndarray]) -> N
         signs, w = np.where(y == k, 1, -1), found.weights[k].astype(float)
         here, *around = (objective(real, signs, w, float(found.bias[k]) + move, 1.0) for move in (0, 0.01, -0.01))
         assert here < min(around)
+
+
+def model_with_bias(number: float) -> LinearSVM:
+    nothing = np.zeros(1)
+    return LinearSVM(np.zeros((1, 1)), np.array([number]), Scaling(nothing, 1.0), nothing, nothing, 0.0)
+
+
+def test_val_chooses_candidate_and_step() -> None:
+    errors = {0: 0.9, 1: 0.3, 2: 0.2, 3: 0.4, 4: 0.4, 5: 0.2, 6: 0.25}
+    selection = Selection(lambda model: errors[int(model.bias[0])])
+    for name, seen in {"C=1": (0, 1, 2, 3), "C=2": (3, 4, 5, 6)}.items():
+        selection.begin(name)
+        for number in seen:
+            selection.look(model_with_bias(number))
+    assert selection.best is not None
+    assert selection.best.bias[0] == 2  # C=2 comes no lower, only as low
+    assert selection.best_trial == 0
+    assert [(trial.val_error, trial.kept_step, trial.steps) for trial in selection.trials] == [(0.2, 2, 4), (0.2, 2, 4)]
+
+
+def test_of_equal_steps_the_one_nearest_to_the_optimum_is_kept() -> None:
+    selection = Selection(lambda model: 0.5)
+    selection.begin("C=1")
+    for number in range(4):
+        selection.look(model_with_bias(number))
+    assert selection.best is not None
+    assert selection.best.bias[0] == selection.trials[0].kept_step == 3
+
+
+def test_a_candidate_has_no_credit_for_where_it_started() -> None:
+    errors = [0.9, 0.2, 0.2, 0.4]
+    selection = Selection(lambda model: errors[int(model.bias[0])])
+    for name, seen in {"C=1": (0, 1), "C=2": (2, 3)}.items():
+        selection.begin(name)
+        for number in seen:
+            selection.look(model_with_bias(number))
+    assert [trial.val_error for trial in selection.trials] == [0.2, 0.4]
+
+
+def test_the_solver_shows_each_step_on_its_way(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    seen: list[LinearSVM] = []
+    last = Solver(Dense(digits[0]), digits[1], 10).solve(0.1, tolerance=1e-3, after_step=seen.append)
+    assert len(seen) > 2
+    assert not seen[0].weights.any()
+    sums = [model.objective.sum() for model in seen]
+    assert sums == sorted(sums, reverse=True)
+    np.testing.assert_array_equal(seen[-1].weights, last.weights)
+    assert (seen[0].weights != seen[-1].weights).any()  # a copy, not the array that moves on

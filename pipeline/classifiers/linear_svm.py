@@ -102,7 +102,7 @@ class Solver:
         positive_weight: float = 1.0,
         tolerance: float = 0.01,
         max_steps: int = 50,
-        after_step: Callable[[float], None] = lambda gap: None,
+        after_step: Callable[[LinearSVM], None] = lambda model: None,
     ) -> LinearSVM:
         """Continue from the present solution until every class is within `tolerance` · P of its minimum.
 
@@ -111,7 +111,7 @@ class Solver:
             positive_weight: samples of the class itself weigh this many times more than the others.
             tolerance: P − D as a share of P.
             max_steps: Newton steps.
-            after_step: called with the largest gap of a class.
+            after_step: called with where the solver starts, and with where each step led.
         """
         costs = np.where(self._signs > 0, np.float32(c * positive_weight), np.float32(c))
         before = self._passes
@@ -123,7 +123,7 @@ class Solver:
             slack = _slack(self._signs[active], self._margins[active])
             gradient = self._points[active] - self._backward(2 * costs[active] * slack * self._signs[active])
             objective[active], gap[active] = _bounds(self._points[active], slack, gradient, costs[active])
-            after_step(float(gap.max()))
+            after_step(self._model(objective, gap, before))
             going = gap[active] > tolerance
             active, slack, gradient = active[going], slack[going], gradient[going]
             if len(active) == 0 or step == max_steps:
@@ -132,12 +132,15 @@ class Solver:
             active = active[moved > 0]  # no step helps: float32 can't tell the difference any more
             if len(active) == 0:
                 break
+        return self._model(objective, gap, before)
+
+    def _model(self, objective: np.ndarray, gap: np.ndarray, before: float) -> LinearSVM:
         return LinearSVM(
             self._points[:, :-1].astype(np.float32),
             self._points[:, -1].astype(np.float32),
             self._scaling,
-            objective,
-            gap,
+            objective.copy(),
+            gap.copy(),
             self._passes - before,
         )
 

@@ -1,4 +1,4 @@
-"""svm: features/<feature>/ → results/svm/<feature>/: the linear SVM behind one feature, C chosen on val."""
+"""svm: features/<feature>/ → results/svm/<feature>/: the linear SVM of one feature, C and stopping chosen on val."""
 
 import time
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline import layout, progress, settings
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
+from pipeline.classifiers.selection import Selection
 from pipeline.classifiers.vectors import Vectors, finite, open_vectors
 from pipeline.data.contract import SPLITS, load_manifest, load_split
 from pipeline.device import device_name, pick_device
@@ -17,7 +18,7 @@ from pipeline.files import read_json, size_of, write_arrays
 
 
 def run(key: str) -> None:
-    """Fit one SVM per value of C, keep the one with the lowest error on val, score test once."""
+    """Fit one SVM per candidate, keep the solution on the way with the lowest error on val, score test once."""
     chosen = settings.load()
     parameters = chosen.svm(key)
     classes = len(load_manifest()["classes"])
@@ -36,16 +37,14 @@ def run(key: str) -> None:
     started = time.perf_counter()
     labels = np.tile(splits["train"].labels, vectors["train"].shape[0] // len(splits["train"]))
     solver = Solver(vectors["train"], labels, classes, device=device, workers=workers)
-    models: list[LinearSVM] = []
-    errors: list[float] = []
+    selection = Selection(lambda model: top_k_error(scores(model, "val"), splits["val"].labels, 1))
     with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
         for candidate in parameters.candidates:
-            model = _fit(solver, candidate, parameters.tolerance, bar)
-            errors.append(top_k_error(scores(model, "val"), splits["val"].labels, 1))
-            # Of equals the smallest C: the stronger regularisation. Weights may be large, so only the best are kept.
-            models = models if models and errors[-1] >= min(errors[:-1]) else [model]
-            bar.note(f"{_name(candidate)}: val error {errors[-1]:.1%}")
-    best = models[0]
+            selection.begin(_name(candidate))
+            _fit(solver, candidate, parameters.tolerance, selection, bar)
+            bar.note(f"{_name(candidate)}: val error {selection.trials[-1].val_error:.1%}")
+    best = selection.best
+    assert best is not None
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
     test = scores(best, "test")
@@ -75,14 +74,21 @@ def run(key: str) -> None:
     )
     val_and_test = {name: splits[name] for name in ("val", "test")}
     write_result(
-        folder, {"val": scores(best, "val"), "test": test}, val_and_test, cost, _trials(parameters.candidates, errors)
+        folder,
+        {"val": scores(best, "val"), "test": test},
+        val_and_test,
+        cost,
+        _trials(parameters.candidates, selection),
     )
 
 
-def _fit(solver: Solver, candidate: tuple[float, float], tolerance: float, bar: progress.Bar) -> LinearSVM:
-    def after_step(gap: float) -> None:
+def _fit(
+    solver: Solver, candidate: tuple[float, float], tolerance: float, selection: Selection, bar: progress.Bar
+) -> None:
+    def after_step(model: LinearSVM) -> None:
+        selection.look(model)
         bar.advance()
-        bar.note(f"{_name(candidate)}: within {gap:.1%} of the optimum")
+        bar.note(f"{_name(candidate)}: within {model.gap.max():.1%} of the optimum")
 
     model = solver.solve(*candidate, tolerance, after_step=after_step)
     if model.gap.max() > tolerance:
@@ -90,7 +96,6 @@ def _fit(solver: Solver, candidate: tuple[float, float], tolerance: float, bar: 
             f"{_name(candidate)}: stopped within {model.gap.max():.1%} of the optimum, not {tolerance:.1%}: "
             "more than that float32, or the number of steps, does not give"
         )
-    return model
 
 
 def _name(candidate: tuple[float, float]) -> str:
@@ -98,11 +103,17 @@ def _name(candidate: tuple[float, float]) -> str:
     return f"C={c:g}" if weight == 1 else f"C={c:g}, positives ×{weight:g}"
 
 
-def _trials(candidates: list[tuple[float, float]], errors: list[float]) -> list[dict[str, object]]:
-    best = int(np.argmin(errors))
+def _trials(candidates: list[tuple[float, float]], selection: Selection) -> list[dict[str, object]]:
     return [
-        {"candidate": _name(candidate), "value": candidate[0], "val_error": error, "chosen": index == best}
-        for index, (candidate, error) in enumerate(zip(candidates, errors, strict=True))
+        {
+            "candidate": trial.name,
+            "value": c,
+            "val_error": trial.val_error,
+            "chosen": number == selection.best_trial,
+            "kept_step": trial.kept_step,
+            "steps": trial.steps - 1,
+        }
+        for number, ((c, _), trial) in enumerate(zip(candidates, selection.trials, strict=True))
     ]
 
 

@@ -1,0 +1,55 @@
+"""Which of the solutions that a solver passes through is kept: the one with the lowest error on val.
+
+So val chooses C, the weight of positives, and when to stop, as it does for a network's learning rate and epoch.
+Stopping before the optimum is a regulariser of its own (Akata et al., PAMI 2014, use it for SVMs on Fisher vectors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pipeline.classifiers.linear_svm import LinearSVM
+
+
+@dataclass
+class Trial:
+    """One candidate: its lowest error on val, and the Newton steps that it took to get there and in all."""
+
+    name: str
+    val_error: float = float("inf")
+    kept_step: int = 0
+    steps: int = 0
+
+
+@dataclass
+class Selection:
+    """Looks at solutions one after the other; weights may be large, so only the best are held.
+
+    Attributes:
+        val_error: of a solution.
+        trials: one for each candidate so far.
+        best: the solution with the lowest error; of equals in one trial the last, which is nearest to the optimum, and
+            of equal trials the first.
+        best_trial: the number of its trial.
+    """
+
+    val_error: Callable[[LinearSVM], float]
+    trials: list[Trial] = field(default_factory=list)
+    best: LinearSVM | None = None
+    best_trial: int = 0
+
+    def begin(self, name: str) -> None:
+        """A new candidate."""
+        self.trials.append(Trial(name))
+
+    def look(self, model: LinearSVM) -> None:
+        """The present candidate's next solution; the first is where it starts, which belongs to the one before."""
+        trial, number = self.trials[-1], len(self.trials) - 1
+        error = self.val_error(model)
+        reached = min((other.val_error for other in self.trials), default=float("inf"))
+        if error < reached or (error == reached and self.best_trial == number):
+            self.best, self.best_trial = model, number
+        if error <= trial.val_error or trial.steps == 1:
+            trial.val_error, trial.kept_step = error, trial.steps
+        trial.steps += 1
