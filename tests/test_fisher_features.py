@@ -143,3 +143,11 @@ def test_a_code_that_is_no_byte_is_refused_before_anything_is_fitted(monkeypatch
     monkeypatch.setattr(fisher_feature, "sample_descriptors", None)
     with pytest.raises(PipelineError, match=r"sift_fv\.features\.quantization.*group × bits must be 8"):
         sift_fv.fit(CROPS, settings(sift_fv, quantization={"group": 6, "bits": 1, "sample": 280}), Context(0))
+
+
+def test_fine_is_half_of_the_automatic_step() -> None:
+    steps = {
+        name: [settings(sift_fv, step=name).grid_of((1, side, side, 3), "sift_fv")[1] for side in (32, 128, 256)]
+        for name in ("auto", "fine")
+    }
+    assert steps == {"auto": [2, 3, 5], "fine": [1, 2, 2]}
