@@ -14,6 +14,7 @@ from benchmarks.fisher import fisher_vectors
 from benchmarks.measure import PROCESSES, Row, Skipped, median_seconds
 from pipeline.classifiers.linear_svm import Solver
 from pipeline.classifiers.vectors import Coded, Dense, Vectors
+from pipeline.encoding.fisher_feature import pair
 from pipeline.encoding.product_quantization import fit_product_quantizer
 
 TRAIN, GAUSSIANS, C = 10_000, 256, 0.3
@@ -28,7 +29,7 @@ def run(data_root: Path) -> list[Row]:
         raise Skipped(f"CIFAR-10 is not in {data_root}; give --data-root")
     parts = [read_records(folder / f"{name}.bin", 10) for name in ("data_batch_1", "test_batch")]
     labels = np.concatenate([part[1] for part in parts])
-    vectors = fisher_vectors(np.concatenate([part[0] for part in parts]), GAUSSIANS)
+    vectors = pair(fisher_vectors(np.concatenate([part[0] for part in parts]), GAUSSIANS), 1)
     train = vectors[:TRAIN]
     quantizer = fit_product_quantizer(train, 8, 0, PROCESSES)
     codes = quantizer.encode(train)

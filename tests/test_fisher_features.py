@@ -61,13 +61,24 @@ def test_workers_change_nothing(feature: ModuleType) -> None:
 def test_codes_are_32_times_smaller_and_close(feature: ModuleType) -> None:
     plain, coded = (settings(feature, quantization=q) for q in (None, {"group": 8, "bits": 1, "sample": 280}))
     codebook = feature.fit(CROPS, coded, Context(0))
-    x = feature.transform(CROPS, plain, codebook, Context(0)).astype(np.float32)
+    unpaired = feature.transform(CROPS, plain, codebook, Context(0)).astype(np.float32)
+    half = unpaired.shape[1] // 2
+    x = np.empty_like(unpaired)  # each number's gradients by mean and by deviation side by side
+    x[:, ::2], x[:, 1::2] = unpaired[:, :half], unpaired[:, half:]
     codes = feature.transform(CROPS, coded, codebook, Context(0, training=True))
     assert codes.dtype == np.uint8
     np.testing.assert_array_equal(feature.transform(CROPS[:5], coded, codebook, Context(0)), x[:5])  # to be scored
     assert codes.nbytes * 32 == x.nbytes
     decoded = codebook["centroids"][np.arange(codes.shape[1]), codes].reshape(x.shape)
     assert ((decoded - x) ** 2).sum() < 0.5 * ((x - x.mean(axis=0)) ** 2).sum()
+
+
+def test_pairs_stay_within_their_region() -> None:
+    vectors = np.arange(2 * 3 * 2 * 4).reshape(2, -1)  # 2 images, 3 regions, two gradients of 4 numbers
+    paired = fisher_feature.pair(vectors, 3)
+    assert paired[0].tolist()[:10] == [0, 4, 1, 5, 2, 6, 3, 7, 8, 12]
+    assert paired[1, :2].tolist() == [24, 28]
+    np.testing.assert_array_equal(fisher_feature.pair(torch.from_numpy(vectors), 3).numpy(), paired)
 
 
 @pytest.mark.parametrize("feature", FEATURES)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section
 
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 DEVICE_BYTES = 1 << 31  # of a GPU's memory for one batch
 IMAGES = 4  # a thread describes and encodes at once
 
@@ -110,7 +111,7 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
 def transform(
     descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, context: Context, key: str
 ) -> np.ndarray:
-    """Fisher vectors float16 (N, R·2·K·d); of train, where wanted, their codes uint8 (N, R·2·K·d / G).
+    """Fisher vectors float16 (N, R·2·K·d); of train, where wanted, their codes uint8 (N, R·2·K·d / G), all in pairs.
 
     Images to be scored are not coded: a product of a whole vector with weights learned from codes errs less (the
     asymmetric case of Jégou, Douze & Schmid, PAMI 2011), and there are far fewer of them.
@@ -137,6 +138,7 @@ class Encoding:
     mixture: Mixture
     regions: Regions
     centroids: np.ndarray | None
+    paired: bool  # see `pair`
 
     @staticmethod
     def of(shape: tuple[int, ...], settings: FisherSettings, codebook: Codebook, key: str) -> Encoding:
@@ -163,7 +165,17 @@ class Encoding:
             mixture,
             regions(settings.regions),
             codebook.get("centroids") if settings.quantization is not None else None,
+            settings.quantization is not None,
         )
+
+
+def pair(vectors: Array, regions: int) -> Array:
+    """Put the two gradients of each number, by mean and by deviation, side by side: (n, R·2·K·d), numpy or torch.
+
+    They are large for the same images, so that a code that holds both loses less: 25 instead of 28 % of the variance
+    of CIFAR-10's Fisher vectors.
+    """
+    return vectors.reshape(len(vectors), regions, 2, -1).swapaxes(2, 3).reshape(len(vectors), -1)
 
 
 def _encode(
@@ -181,7 +193,7 @@ def _encode(
         for vector, descriptors in zip(vectors, found, strict=True):
             vector[:] = encoder.encode(np.concatenate([encoding.pca.project(descriptors), encoding.offsets], axis=1))
         context.advance(len(found))
-        return store(vectors)
+        return store(pair(vectors, len(encoding.regions.members)) if encoding.paired else vectors)
 
     with one_blas_thread():
         parts = list(threads(work, slices(len(images), IMAGES), context.workers))
@@ -204,6 +216,8 @@ def encode_on_device(
         projected = descriptor.on_device(batch, encoding.bin_sizes, encoding.step) @ basis - shift
         places = offsets.expand(len(batch), *offsets.shape)
         vectors = encoder.encode(torch.cat([projected, places], dim=2))
+        if encoding.paired:
+            vectors = pair(vectors, len(encoding.regions.members))
         stored = vectors.half() if centroids is None else encode_codes(vectors, centroids)
         parts.append(stored.cpu().numpy())
         context.advance(len(batch))

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from pipeline.encoding.lanes import LANES
 from pipeline.errors import PipelineError
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
 
 CENTROIDS = 256  # what a byte can name
-ITERATIONS = 8  # of k-means
+ITERATIONS = 8  # of k-means, on each sample
+SAMPLES = (8, 4, 2, 1)  # the first is an eighth of the vectors, the last all
 GROUPS_AT_ONCE = 64
+ROWS_AT_ONCE = 64  # vectors that a group's centroids are compared with while they are in the cache
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def check_group(dimension: int, group: int, bits: int, key: str) -> None:
 
 
 def fit_product_quantizer(x: np.ndarray, group: int, seed: int, workers: int = 1) -> ProductQuantizer:
-    """k-means in every group.
+    """k-means in every group, on samples that grow.
 
     Args:
         x: float16 or float32 (N, D), N ≥ 256; vectors of train.
@@ -77,17 +80,19 @@ def fit_product_quantizer(x: np.ndarray, group: int, seed: int, workers: int = 1
         raise PipelineError(
             f"product quantisation needs at least {CENTROIDS} training vectors, and there are {count}; use more images"
         )
-    start = np.sort(generator(seed, "product quantisation").permutation(count)[:CENTROIDS])
+    order = generator(seed, "product quantisation").permutation(count)
     centroids = np.empty((dimension // group, CENTROIDS, group), np.float32)
 
     def work(part: slice) -> None:
-        columns = np.ascontiguousarray(x[:, part.start * group : part.stop * group], np.float32)
+        columns = np.asarray(x[:, part.start * group : part.stop * group], np.float32)[order]
         found = centroids[part]
-        found[:] = columns[start].reshape(CENTROIDS, -1, group).transpose(1, 0, 2)
-        codes = np.empty((count, len(found)), np.uint8)
-        for _ in range(ITERATIONS):
-            _assign(columns, *_prepared(found), codes)
-            _average(columns, codes, found)
+        found[:] = columns[:CENTROIDS].reshape(CENTROIDS, -1, group).transpose(1, 0, 2)
+        for share in SAMPLES:
+            sample = columns[: max(CENTROIDS, count // share)]
+            codes = np.empty((len(sample), len(found)), np.uint8)
+            for _ in range(ITERATIONS):
+                _assign(sample, *_prepared(found), codes)
+                _average(sample, codes, found)
 
     list(threads(work, slices(len(centroids), GROUPS_AT_ONCE), workers))
     return ProductQuantizer(centroids)
@@ -102,38 +107,50 @@ def _prepared(centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _assign(x: np.ndarray, transposed: np.ndarray, half_squares: np.ndarray, codes: np.ndarray) -> None:
     """The nearest centroid of every group of every vector: ½|c|² − x·c is smallest."""
-    groups, width, _ = transposed.shape
+    groups = len(transposed)
     distance = np.empty(CENTROIDS, np.float32)
-    lanes = np.empty(32, np.float32)
-    for n in range(len(x)):
+    for first in range(0, len(x), ROWS_AT_ONCE):
         for g in range(groups):
-            v = x[n, g * width : (g + 1) * width]
-            c = transposed[g]
-            h = half_squares[g]
-            if width == 8:  # the usual case, in one go over the centroids
-                for k in range(CENTROIDS):
-                    distance[k] = (
-                        h[k] - v[0] * c[0, k] - v[1] * c[1, k] - v[2] * c[2, k] - v[3] * c[3, k]
-                        - v[4] * c[4, k] - v[5] * c[5, k] - v[6] * c[6, k] - v[7] * c[7, k]
-                    )  # fmt: skip
-            else:
-                distance[:] = h
-                for d in range(width):
-                    for k in range(CENTROIDS):
-                        distance[k] -= v[d] * c[d, k]
-            for j in range(32):
-                lanes[j] = distance[j]
-            for block in range(1, CENTROIDS // 32):
-                for j in range(32):
-                    value = distance[block * 32 + j]
-                    lanes[j] = value if value < lanes[j] else lanes[j]
-            best = lanes[0]
-            for j in range(1, 32):
-                best = min(best, lanes[j])
-            k = 0
-            while distance[k] > best:
-                k += 1
-            codes[n, g] = k
+            for n in range(first, min(first + ROWS_AT_ONCE, len(x))):
+                _distances(x[n], g, transposed[g], half_squares[g], distance)
+                codes[n, g] = _smallest(distance)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+def _distances(x: np.ndarray, g: int, c: np.ndarray, h: np.ndarray, distance: np.ndarray) -> None:
+    """Of one group of one vector to its centroids c (G, 256)."""
+    width = len(c)
+    v = x[g * width : (g + 1) * width]
+    if width == 8:  # the usual case, in one go over the centroids
+        for k in range(CENTROIDS):
+            distance[k] = (
+                h[k] - v[0] * c[0, k] - v[1] * c[1, k] - v[2] * c[2, k] - v[3] * c[3, k]
+                - v[4] * c[4, k] - v[5] * c[5, k] - v[6] * c[6, k] - v[7] * c[7, k]
+            )  # fmt: skip
+    else:
+        distance[:] = h
+        for d in range(width):
+            for k in range(CENTROIDS):
+                distance[k] -= v[d] * c[d, k]
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+def _smallest(distance: np.ndarray) -> int:
+    """The first place of the smallest number; each of the LANES keeps its own smallest on the way."""
+    least = np.empty(LANES, np.float32)
+    block_of = np.zeros(LANES, np.int32)
+    least[:] = distance[:LANES]
+    for block in range(1, CENTROIDS // LANES):
+        for j in range(LANES):
+            value = distance[block * LANES + j]
+            block_of[j] = block if value < least[j] else block_of[j]
+            least[j] = value if value < least[j] else least[j]
+    best = least.min()
+    place = CENTROIDS
+    for j in range(LANES):
+        if least[j] == best:
+            place = min(place, block_of[j] * LANES + j)
+    return place
 
 
 @numba.njit(nogil=True, cache=True)
