@@ -75,6 +75,12 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     assert repro(repository) == []
 
 
+def test_outputs_lie_on_the_disk_once(repository: Path) -> None:
+    """Fisher vectors take tens of gigabytes; DVC's cache must not hold a second copy of them."""
+    for path in ("data/train/images.npy", "features/sift_fv/train.npy", "results/cnn/lenet5/scores.npz"):
+        assert (repository / path).stat().st_nlink == 2, path
+
+
 def test_git_sees_nothing_but_the_lock_file(repository: Path) -> None:
     status = command(repository, "git", "status", "--short").stdout.split()
     assert status == ["??", "dvc.lock"]
