@@ -127,7 +127,24 @@ def test_cifar_planes_become_pixels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image[..., channel], plane)
 
 
-def test_the_archive_is_as_good_as_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../outside.bin", "/tmp/outside.bin", "cifar-10-batches-bin/link"])
+def test_a_hostile_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    archive = tmp_path / "hostile.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        member = tarfile.TarInfo(name)
+        if name.endswith("link"):
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(member)
+    with pytest.raises(PipelineError, match="is no file or folder inside"):
+        download.extract(archive, tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+@pytest.mark.parametrize("filters", [True, False])  # Python 3.11 has them from 3.11.4 on
+def test_the_archive_is_as_good_as_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: bool) -> None:
+    if not filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
     cifar_files(tmp_path / "source" / "cifar-10-batches-bin")
     with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "source" / "cifar-10-batches-bin", "cifar-10-batches-bin")

@@ -121,7 +121,7 @@ def extract(archive: Path, folder: Path) -> None:
                 packed.extractall(temporary)
         else:
             with tarfile.open(archive) as tar:
-                tar.extractall(temporary, filter="data")
+                _extract_tar(tar, temporary)
         for top in temporary.iterdir():
             if not (folder / top.name).exists():
                 os.replace(top, folder / top.name)
@@ -131,3 +131,19 @@ def extract(archive: Path, folder: Path) -> None:
         raise PipelineError(f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _extract_tar(tar: tarfile.TarFile, folder: Path) -> None:
+    """With the standard library's filter; Python 3.11 has it from 3.11.4 on, before that only files and folders pass.
+
+    Raises:
+        tarfile.TarError: a member would land outside.
+    """
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(folder, filter="data")
+        return
+    for member in tar.getmembers():
+        inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+        if not inside or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder inside")
+    tar.extractall(folder)
