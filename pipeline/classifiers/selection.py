@@ -47,7 +47,7 @@ class Selection:
         """The present candidate's next solution; the first is where it starts, which belongs to the one before."""
         trial, number = self.trials[-1], len(self.trials) - 1
         error = self.val_error(model)
-        reached = min((other.val_error for other in self.trials), default=float("inf"))
+        reached = min(other.val_error for other in self.trials)
         if error < reached or (error == reached and self.best_trial == number):
             self.best, self.best_trial = model, number
         if error <= trial.val_error or trial.steps == 1:

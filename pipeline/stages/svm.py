@@ -51,13 +51,7 @@ def run(key: str) -> None:
     score_seconds = (time.perf_counter() - started) / len(test)
 
     folder = layout.results_of("feature", key)
-    write_arrays(
-        folder / "model.npz",
-        weights=best.weights,
-        bias=best.bias,
-        mean=best.scaling.mean,
-        scale=np.array(best.scaling.scale),
-    )
+    _save(folder, best)
     extraction = read_json(layout.FEATURES / key / "cost.json", f"features@{key}")
     codebook = layout.MODELS / key / "codebook.npz"
     fitting = read_json(layout.MODELS / key / "cost.json", f"codebook@{key}")
@@ -96,6 +90,16 @@ def _fit(
             f"{_name(candidate)}: stopped within {model.gap.max():.1%} of the optimum, not {tolerance:.1%}: "
             "more than that float32, or the number of steps, does not give"
         )
+
+
+def _save(folder: Path, model: LinearSVM) -> None:
+    write_arrays(
+        folder / "model.npz",
+        weights=model.weights,
+        bias=model.bias,
+        mean=model.scaling.mean,
+        scale=np.array(model.scaling.scale),
+    )
 
 
 def _name(candidate: tuple[float, float]) -> str:
