@@ -24,6 +24,7 @@ CASES = (
     "kmeans",
     "pq",
     "svm",
+    "training",
     "prepare",
     "scaling",
     "ilsvrc",

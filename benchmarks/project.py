@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def make_project(folder: Path, changes: dict[str, Any]) -> Path:
-    """Copy params.yaml with dotted keys changed; the code is linked."""
+    """Copy the code, and params.yaml with dotted keys changed: what is edited meanwhile does not disturb a run."""
     folder.mkdir(parents=True)
-    (folder / "pipeline").symlink_to(ROOT / "pipeline")
+    shutil.copytree(ROOT / "pipeline", folder / "pipeline")  # with the compiled kernels
     shutil.copy(ROOT / "params.yaml", folder)
     edit(folder, changes)
     shutil.copy(ROOT / "dvc.yaml", folder)

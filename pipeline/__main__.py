@@ -87,6 +87,22 @@ def cnn(network: Network) -> None:
 
 
 @app.command()
+def ablate(network: Network) -> None:
+    """Train one network with one thing changed at a time; what is done already is not done again."""
+    from pipeline.stages.ablate import run
+
+    run(network)
+
+
+@app.command()
+def xor() -> None:
+    """Show what a perceptron cannot learn, and that one hidden layer can."""
+    from pipeline.networks.xor import show
+
+    show()
+
+
+@app.command()
 def evaluate() -> None:
     """Turn all scores into errors with intervals, tables and plots."""
     from pipeline.stages.evaluate import run

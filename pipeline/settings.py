@@ -38,11 +38,37 @@ Dial = Annotated[float, Field(ge=0, le=1)]
 # ---------------------------------------------------------------------------------------------- data
 
 
+class Distortion(Section):
+    """How far an image may be bent: each image draws its own amounts, evenly up to these.
+
+    `rotate` and `shear` in degrees; `scale`: 0.1 is 10 % larger or smaller, along each side by itself; `elastic`:
+    pixels by which places move, each neighbourhood another way (standard deviation).
+    """
+
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, le=45)]
+    elastic: Annotated[float, Field(ge=0, le=32)]
+
+
 class Augmentation(Section):
-    """Which changes keep an image in its class; on offer to both eras alike."""
+    """Which changes keep an image in its class; on offer to both eras alike.
+
+    `shift`: pixels. `crop`: the smallest share of the image's area that a part taken for the whole may have (the
+    largest is 1). `color`: the standard deviation of AlexNet's noise along the principal colours. `cutout`: side of a
+    square that is greyed out, in pixels.
+    """
 
     mirror: bool
     shift: Annotated[int, Field(ge=0, le=64)]
+    crop: Annotated[float, Field(gt=0, le=1)] | None
+    distort: Distortion | None
+    color: Annotated[float, Field(ge=0, le=1)]
+    cutout: Annotated[int, Field(ge=0, le=256)]
+
+
+#: Nothing may change.
+STILL = Augmentation(mirror=False, shift=0, crop=None, distort=None, color=0.0, cutout=0)
 
 
 class Dataset(Section):
@@ -166,7 +192,22 @@ class Fusion(Section):
     members: Literal["all"] | Annotated[list[str], Field(min_length=2)]
 
 
-class Training(Section):
+class Switches(Section):
+    """What can be changed on any network, to see what it does; null leaves it as the network has it.
+
+    `activation`: in the place of every non-linearity. `dropout`: the share that is dropped where the network drops,
+    else before its last layer. `batch_norm`: after every convolution and hidden full layer, or nowhere. `pooling`: all
+    of this kind. `start`: how weights start; `paper` is the publication's way where ours departs from it.
+    """
+
+    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "maxout", "elu"] | None
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
+    batch_norm: bool | None
+    pooling: Literal["max", "average"] | None
+    start: Literal["paper", "he", "xavier", "lecun", "small"] | None
+
+
+class Training(Switches):
     """How a network is trained; each network's own settings extend this.
 
     The learning rate is chosen on val: each candidate trains for `trial_epochs`, the best one trains in full.
@@ -176,11 +217,22 @@ class Training(Section):
     trial_epochs: Positive
     epochs: Positive
     batch_size: Positive
+    optimizer: Literal["sgd", "muon"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["one_cycle", "cosine", "step"]
+    warm_up: Annotated[float, Field(ge=0, lt=1)]
+    drops: list[Fraction]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    average: Annotated[float, Field(gt=0, lt=1)] | None
+    flip: Literal["random", "alternating"]
+    shift: Annotated[int, Field(ge=0)] | None
+    output: Literal["softmax", "sigmoid"]
+    normalisation: Literal["channel", "lenet", "none"]
     patience: Positive
     precision: Literal["auto", "fp32", "bf16"]
+    compile: bool
+    views: Literal["single", "mirror", "mirror_shift"]
 
 
 # ---------------------------------------------------------------------------------------- everything
@@ -194,6 +246,13 @@ class AugmentedCopies(Section):
 
     copies: Annotated[int, Field(ge=0)]
     views: Literal[1, 2]
+
+
+class Ablate(Section):
+    """Networks to train with one thing changed at a time, and what is changed: settings of `training`."""
+
+    networks: list[str]
+    changes: list[dict[str, Any]]
 
 
 class Evaluation(Section):
@@ -233,8 +292,10 @@ class Settings(Section):
     prepare: Prepare
     datasets: dict[str, AnyDataset]
     augmentation: AugmentedCopies
+    ablate: Ablate
     evaluation: Evaluation
     compute: Compute
+    training: Training
     methods: dict[str, dict[str, Any]]
 
     @property
@@ -263,9 +324,15 @@ class Settings(Section):
         self._same_tries(f"{key}.ratios", len(matcher.ratios))
         return matcher
 
-    def network(self, key: str) -> Any:
-        """The typed settings of one network, as its module declares them."""
-        network = _validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
+    def network(self, key: str, change: dict[str, Any] | None = None) -> Any:
+        """The typed settings of one network, as its module declares them: its own mapping over `training`.
+
+        Args:
+            change: goes over both; for `ablate`.
+        """
+        merged = self.training.model_dump() | self.methods[key] | (change or {})
+        where = ("ablate", "changes") if change else (key,)
+        network = _validated(catalogue.BY_KEY[key].load().Settings, merged, self.path, where)
         self._same_tries(f"{key}.learning_rates", len(network.learning_rates))
         return network
 
@@ -299,6 +366,12 @@ class Settings(Section):
             self.matcher(key)
         for key in self.networks:
             self.network(key)
+        for key in self.ablate.networks:
+            for change in self.ablate.changes:
+                _check_names(
+                    change, list(Training.model_fields), self.path, "ablate.changes", "a setting of `training`"
+                )
+                self.network(key, change)
 
     def _part(self, key: str, part: str, model: type[SectionType]) -> SectionType:
         mapping = self.methods[key]
@@ -399,6 +472,11 @@ def _check_selection(settings: Settings) -> None:
     for key, family in families:
         names: list[str] = getattr(settings, key)
         _check_names(names, catalogue.keys(family), settings.path, key, f"a {family}")
+        if key == "networks":
+            _check_names(
+                settings.ablate.networks, catalogue.keys(family), settings.path, "ablate.networks", "a network"
+            )
+            names = [*names, *(name for name in settings.ablate.networks if name not in names)]
         repeated = [name for name in names if names.count(name) > 1]
         if repeated:
             raise PipelineError(f"{settings.path}: `{key}` names {repeated[0]} twice; name it once")

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.data.sources.objects.scene import HABITS, NAMES, photographs, render
 from pipeline.data.sources.objects.source import open_objects
-from pipeline.settings import Augmentation, Compute, Dials, Objects, PerClass
+from pipeline.settings import STILL, Compute, Dials, Objects, PerClass
 
 CALM = {"viewpoint": 0.0, "lighting": 0.0, "deformation": 0.0, "clutter": 0.0, "correlation": 0.5}
 
@@ -14,7 +14,7 @@ def objects(per_class: int = 2, **dials: float) -> Objects:
     return Objects(
         source="objects",
         image_size=32,
-        augmentation=Augmentation(mirror=True, shift=4),
+        augmentation=STILL.model_copy(update={"mirror": True, "shift": 4}),
         images_per_class=PerClass(train=per_class, val=2, test=2),
         dials=Dials(**(CALM | dials)),
     )

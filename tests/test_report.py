@@ -70,6 +70,9 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"step\t{curve}\n1\t0.5\n2\t0.4\n")
             write_json(folder / "live" / "metrics.json", {"best_epoch": 2})
+            layer = {"name": "C1", "kind": "convolution K=5 S=1", "output": [6, 20, 20], "parameters": 156}
+            write_json(folder / "layers.json", [layer | {"multiply_adds": 60_000}])
+            write_json(folder / "architecture.json", {"variant": "a <b>stem"})
     edit(project, {
         "features": [key for key in keys if key in ("hog", "color_histogram")], "fusions": [],
         "networks": [key for key in keys if key in ("lenet5", "alexnet")],

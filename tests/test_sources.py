@@ -17,9 +17,8 @@ from pipeline.data.sources.cifar import PIXELS, open_cifar, read_records
 from pipeline.data.sources.digits import open_digits
 from pipeline.data.sources.idx import open_idx, read_idx
 from pipeline.errors import PipelineError
-from pipeline.settings import Augmentation, Cifar, Digits, Idx
+from pipeline.settings import STILL, Cifar, Digits, Idx
 
-STILL = Augmentation(mirror=False, shift=0)
 RANDOM = np.random.default_rng(0)
 
 

@@ -11,27 +11,50 @@ from torch import nn
 from pipeline import device
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
-from pipeline.networks import alexnet, lenet5
-from pipeline.networks.layers import LocalResponseNorm, ScaledTanh, Subsampling, count_multiply_adds, count_parameters
-from pipeline.settings import Augmentation, Training
-from pipeline.training import loop
-from pipeline.training.augmentation import augment
+from pipeline.networks import airbench, lenet5_modern
+from pipeline.settings import STILL, Augmentation, Distortion, Training
+from pipeline.training import loop, prediction, processes
+from pipeline.training.augmentation import Augmenter
+from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.colors import principal_colors
 from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.optimizers import Muon, Optimizer, orthogonal
+from pipeline.training.schedules import schedule
 
 CPU = torch.device("cpu")
 RANDOM = np.random.default_rng(0)
 PLAN: dict[str, Any] = {
-    "learning_rates": [0.05],
+    "learning_rates": [0.02],
     "trial_epochs": 1,
     "epochs": 4,
     "batch_size": 16,
+    "optimizer": "sgd",
     "momentum": 0.9,
     "weight_decay": 5e-4,
+    "schedule": "one_cycle",
+    "warm_up": 0.2,
+    "drops": [0.5, 0.75],
     "label_smoothing": 0.0,
+    "average": None,
+    "flip": "random",
+    "shift": None,
+    "output": "softmax",
+    "normalisation": "channel",
     "patience": 10,
     "precision": "fp32",
+    "compile": False,
+    "views": "single",
+    "activation": None,
+    "dropout": None,
+    "batch_norm": None,
+    "pooling": None,
+    "start": None,
 }
+
+
+def allowed(**changes: Any) -> Augmentation:
+    return STILL.model_copy(update=changes)
 
 
 def split(count: int, name: str = "train", side: int = 32) -> Split:
@@ -45,11 +68,11 @@ def split(count: int, name: str = "train", side: int = 32) -> Split:
 def task(network: Any = None, precision: torch.dtype = torch.float32, shift: int = 2) -> loop.Task:
     train, val = split(96), split(32, "val")
     return loop.Task(
-        build=network or (lambda: lenet5.build(lenet5.Settings(**PLAN), (3, 32, 32), 2)),
+        build=network or (lambda: lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)),
         train=Images(train, 3, CPU),
         val=Images(val, 3, CPU),
         normalisation=Normalisation.of(train, 3),
-        augmentation=Augmentation(mirror=True, shift=shift),
+        augmenter=Augmenter(allowed(mirror=True, shift=shift), 3),
         device=CPU,
         precision=precision,
         seed=3,
@@ -72,7 +95,7 @@ def test_it_learns_and_keeps_the_best_snapshot() -> None:
     one = task()
     network, progress = fit(one, epochs=6)
     assert progress.best_error <= 0.1
-    assert loop.evaluate(one, network, one.val)["error"] == progress.best_error
+    assert prediction.evaluate(network, one, one.val)["error"] == progress.best_error
     assert progress.best_error == min(row["val_error"] for row in progress.history)
 
 
@@ -130,7 +153,9 @@ def test_early_stopping_waits_for_its_patience() -> None:
 
 
 def test_a_diverging_run_stops_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"no longer a finite number in epoch 1.*learning_rates"):
+    with pytest.raises(
+        PipelineError, match=r"no longer a finite number at step 2, in epoch 1, at a learning rate of .*learning_rates"
+    ):
         fit(task(), tmp_path / "c.pt", learning_rates=[1e20])
 
 
@@ -138,13 +163,128 @@ def test_bfloat16_learns_too() -> None:
     assert fit(task(precision=torch.bfloat16), epochs=6)[1].best_error <= 0.2
 
 
+def factors(steps: int = 100, **changes: Any) -> list[float]:
+    factor = schedule(Training(**(PLAN | changes)), steps)
+    return [factor(step) for step in range(steps)]
+
+
 def test_one_cycle_rises_and_falls() -> None:
-    rates = [loop.one_cycle(step, 100, 0.5) for step in range(100)]
-    assert max(rates) == 0.5
+    rates = factors()
+    assert max(rates) == 1
     assert np.argmax(rates) in (19, 20)
-    assert rates[0] == pytest.approx(0.025)
-    assert 0 < rates[-1] < 0.01
-    assert loop.one_cycle(0, 1, 0.5) == 0.5
+    assert rates[0] == pytest.approx(0.05)
+    assert 0 < rates[-1] < 0.02
+    assert factors(1) == [1]
+
+
+def test_cosine_and_steps_fall_as_they_say() -> None:
+    cosine = factors(schedule="cosine", warm_up=0.0)
+    assert cosine[0] == 1
+    assert cosine[50] == pytest.approx(0.5)
+    assert cosine[25] == pytest.approx(0.5 + 0.5**1.5)
+    steps = factors(schedule="step", warm_up=0.0)
+    assert steps[:50] == [1.0] * 50
+    assert steps[50:75] == pytest.approx([0.1] * 25)
+    assert steps[75:] == pytest.approx([0.01] * 25)
+
+
+def test_muons_updates_are_nearly_orthogonal() -> None:
+    for shape in ((20, 90), (90, 20)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert values.min() > 0.3
+        assert values.max() < 1.4
+
+
+def test_muon_keeps_the_norm_and_follows_the_gradient() -> None:
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.randn(8, 3, 3, 3))
+    kernel.grad = torch.randn(8, 3, 3, 3)
+    before = kernel.detach().clone() * 8**0.5 / kernel.detach().norm()
+    Muon([kernel], lr=0.1, momentum=0.9).step()
+    moved = kernel.detach() - before
+    assert float((moved * kernel.grad).sum()) < 0
+    assert float(moved.norm()) == pytest.approx(0.1 * 8**0.5, rel=0.3)
+
+
+def test_groups_have_rates_of_their_own() -> None:
+    network = airbench.build(airbench.Settings(**PLAN, width=0.1), (3, 32, 32), 5)
+    optimizer = Optimizer(network, Training(**(PLAN | {"optimizer": "muon", "momentum": 0.0, "weight_decay": 0.0})))
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.ones_like(parameter)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer.step(0.1, progress=0.5)
+    after = network.state_dict()
+    assert torch.equal(before["whitening.weight"], after["whitening.weight"])
+    assert torch.equal(before["whitening.bias"], after["whitening.bias"])  # its time was over
+    torch.testing.assert_close(
+        before["head.weight"] - after["head.weight"], torch.full((5, 26), 0.1 * airbench.HEAD_RATE)
+    )
+    assert not torch.equal(before["groups.0.0.weight"], after["groups.0.0.weight"])
+
+
+def test_whitened_patches_have_unit_covariance() -> None:
+    network = airbench.build(airbench.Settings(**PLAN, width=0.1), (3, 32, 32), 5)
+    images = torch.from_numpy(RANDOM.normal(size=(50, 3, 32, 32))).float().cumsum(dim=3) / 5
+    network.learn_from(images)  # type: ignore[operator]
+    out = network.whitening(images)[:, :12].permute(0, 2, 3, 1).reshape(-1, 12)  # type: ignore[operator]
+    torch.testing.assert_close(out.T @ out / len(out), torch.eye(12), atol=0.2, rtol=0)
+
+
+def test_the_average_follows_the_weights() -> None:
+    network = nn.Linear(2, 1)
+    average = Average(network, 0.5)
+    with torch.no_grad():
+        for value in range(40):
+            network.weight.fill_(float(value))
+            average.update(network)
+    # Σ 2^-(k+1) (39 − k) = 38
+    torch.testing.assert_close(average.values["weight"], torch.full((1, 2), 38.0), atol=1e-3, rtol=0)
+    with average.in_place(network):
+        assert float(network.weight[0, 0]) == pytest.approx(38, abs=1e-3)
+    assert float(network.weight[0, 0]) == 39
+
+
+@pytest.mark.parametrize(
+    "changes", [{"average": 0.9}, {"output": "sigmoid"}, {"schedule": "cosine"}, {"label_smoothing": 0.1}]
+)
+def test_every_choice_learns(changes: dict[str, Any]) -> None:
+    assert fit(task(), epochs=6, **changes)[1].best_error <= 0.2
+
+
+def test_what_happens_inside_is_recorded_for_every_epoch_and_layer() -> None:
+    _, progress = fit(task(), epochs=2)
+    rows = [row for row in progress.layers if row["epoch"] == 2]
+    assert [row["layer"] for row in rows] == ["0", "1", "3", "4", "7", "8", "9", "10", "11"]
+    assert all(row["gradient"] > 0 for row in rows if "gradient" in row)
+    assert all(0 <= row["silent"] <= 1 for row in rows if "silent" in row)
+
+
+def test_dead_units_are_seen() -> None:
+    def dead() -> nn.Module:
+        network = lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)
+        with torch.no_grad():
+            network[0].bias[:3] = -1e6  # type: ignore[index]
+        return network
+
+    _, progress = fit(task(dead), epochs=1)
+    assert next(row for row in progress.layers if row["layer"] == "1")["silent"] == pytest.approx(0.5)
+
+
+def test_views_average_mirror_images() -> None:
+    one = task()
+    network = lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)
+    mirrored = Images(split(8, "val"), 3, CPU)
+    assert isinstance(mirrored._stored, torch.Tensor)
+    alone = prediction.predict(network, one, mirrored)
+    both = prediction.predict(network, one, mirrored, "mirror")
+    mirrored._stored = mirrored._stored.flip(2)
+    np.testing.assert_allclose(both, (alone + prediction.predict(network, one, mirrored)) / 2, atol=1e-5)
+    # Mirroring changes nothing any more; nor does it for six views.
+    np.testing.assert_allclose(prediction.predict(network, one, mirrored, "mirror"), both, atol=1e-5)
+    six = prediction.predict(network, one, mirrored, "mirror_shift")
+    mirrored._stored = mirrored._stored.flip(2)
+    np.testing.assert_allclose(six.mean(), prediction.predict(network, one, mirrored, "mirror_shift").mean(), atol=0.2)
 
 
 def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
@@ -186,19 +326,32 @@ def test_streamed_images_equal_resident_ones(monkeypatch: pytest.MonkeyPatch) ->
     assert torch.equal(resident[3], torch.from_numpy(data.images[29]))
 
 
-def test_augmentation_belongs_to_the_image_and_not_to_the_batch() -> None:
+EVERYTHING = allowed(
+    mirror=True,
+    shift=3,
+    crop=0.5,
+    distort=Distortion(rotate=10.0, scale=0.1, shear=10.0, elastic=1.0),
+    color=0.1,
+    cutout=4,
+)
+
+
+@pytest.mark.parametrize("changes", [allowed(mirror=True, shift=3), EVERYTHING], ids=["moved", "everything"])
+@pytest.mark.parametrize("flip", ["random", "alternating"])
+def test_augmentation_belongs_to_the_image_and_not_to_the_batch(changes: Augmentation, flip: Any) -> None:
     images, numbers = torch.from_numpy(split(40).images), np.arange(40)
-    allowed = Augmentation(mirror=True, shift=3)
-    whole = augment(images, numbers, 1, 0, allowed)
+    augment = Augmenter(changes, 0, flip, principal_colors(images.numpy()))
+    whole = augment(images, numbers, 1)
     order = RANDOM.permutation(40)
-    assert torch.equal(augment(images[order], numbers[order], 1, 0, allowed), whole[order])
-    assert not torch.equal(augment(images, numbers, 2, 0, allowed), whole)
-    assert torch.equal(augment(images, numbers, 1, 0, Augmentation(mirror=False, shift=0)), images)
+    assert torch.equal(augment(images[order], numbers[order], 1), whole[order])
+    assert torch.equal(augment(images[7:9], numbers[7:9], 1), whole[7:9])
+    assert not torch.equal(augment(images, numbers, 2), whole)
+    assert torch.equal(Augmenter(allowed(), 0)(images, numbers, 1), images)
 
 
 def test_augmentation_only_mirrors_and_shifts() -> None:
     images = torch.from_numpy(RANDOM.integers(0, 256, (200, 9, 9, 1), dtype=np.uint8))
-    out = augment(images, np.arange(200), 0, 0, Augmentation(mirror=True, shift=2))
+    out = Augmenter(allowed(mirror=True, shift=2), 0)(images, np.arange(200), 0)
     found = set()
     for before, after in zip(images.numpy()[..., 0], out.numpy()[..., 0], strict=True):
         padded = np.pad(before, 2, mode="edge")
@@ -214,77 +367,93 @@ def test_augmentation_only_mirrors_and_shifts() -> None:
     assert len(found) > 40  # of 50: nearly every change occurs
 
 
-# -------------------------------------------------------------------------------------------------- networks
+def test_alternating_images_turn_round_every_epoch() -> None:
+    images, numbers = torch.from_numpy(split(60).images), np.arange(60)
+    augment = Augmenter(allowed(mirror=True), 0, "alternating")
+    first, second, third = (augment(images, numbers, epoch) for epoch in range(3))
+    assert torch.equal(second, first.flip(2))
+    assert torch.equal(third, first)
+    turned = (first == images).all(dim=(1, 2, 3)).float().mean()  # type: ignore[call-overload]
+    assert 0.3 < float(turned) < 0.7
 
 
-def test_lenet5_has_the_papers_parameters_but_for_the_output() -> None:
-    network = lenet5.build(lenet5.Settings(**PLAN), (1, 32, 32), 10)
-    counts = {name: count_parameters(layer) for name, layer in network.named_children()}
-    expected = {"C1": 156, "S2": 12, "C3": 1516, "S4": 32, "C5": 48120, "F6": 10164}
-    assert {name: counts[name] for name in expected} == expected
-    assert count_parameters(network) == 60_000 + 85 * 10
+def smooth(count: int = 30, side: int = 24) -> torch.Tensor:
+    y, x = np.mgrid[:side, :side]
+    return torch.from_numpy(np.tile((4 * x + 5 * y)[None, :, :, None], (count, 1, 1, 1)).astype(np.uint8))
 
 
-def test_lenet5s_table_is_the_papers() -> None:
-    assert [len(seen) for seen in lenet5.C3_TABLE] == [3] * 6 + [4] * 9 + [6]
-    assert lenet5.C3_TABLE[4] == [4, 5, 0]
-    assert sorted(lenet5.C3_TABLE[12]) == [0, 1, 3, 4]
-    assert sum(len(seen) for seen in lenet5.C3_TABLE) == 60
+def test_bending_by_nothing_changes_nothing() -> None:
+    nothing = Distortion(rotate=0.0, scale=0.0, shear=0.0, elastic=0.0)
+    images = torch.from_numpy(split(10).images)
+    assert torch.equal(Augmenter(allowed(distort=nothing), 0)(images, np.arange(10), 0), images)
+    assert torch.equal(
+        Augmenter(allowed(distort=nothing, mirror=True), 0)(images, np.arange(10), 0, True), images.flip(2)
+    )
 
 
-def test_a_left_out_connection_has_no_influence() -> None:
-    network = lenet5.build(lenet5.Settings(**PLAN), (1, 32, 32), 10)
-    maps = torch.randn(1, 6, 14, 14)
-    other = maps.clone()
-    other[:, 5] += 1  # the first map of C3 sees maps 0, 1, 2
-    before, after = network.C3(maps), network.C3(other)
-    assert torch.equal(before[:, 0], after[:, 0])
-    assert not torch.allclose(before[:, 5], after[:, 5])
+def test_a_turn_turns_by_the_degrees_that_it_says() -> None:
+    only = Distortion(rotate=30.0, scale=0.0, shear=0.0, elastic=0.0)
+    out = Augmenter(allowed(distort=only), 0)(smooth(), np.arange(30), 0).float()[..., 0]
+    down = (out[:, 13, 12] - out[:, 11, 12]) / 2
+    right = (out[:, 12, 13] - out[:, 12, 11]) / 2
+    length = torch.sqrt(down**2 + right**2)
+    torch.testing.assert_close(length, torch.full((30,), 41.0**0.5), atol=0.8, rtol=0)
+    angles = torch.rad2deg(torch.atan2(down, right)) - np.rad2deg(np.arctan2(5, 4))
+    assert float(angles.abs().max()) < 36
+    assert float(angles.max()) > 15
+    assert float(angles.min()) < -15
 
 
-@pytest.mark.parametrize("side", [8, 28, 32, 33, 64])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_lenet5_takes_any_size(side: int, channels: int) -> None:
-    network = lenet5.build(lenet5.Settings(**PLAN), (channels, side, side), 7)
-    assert network(torch.randn(2, channels, side, side)).shape == (2, 7)
+def test_elastic_moves_places_by_about_its_deviation() -> None:
+    only = Distortion(rotate=0.0, scale=0.0, shear=0.0, elastic=1.0)
+    out = Augmenter(allowed(distort=only), 0)(smooth(200), np.arange(200), 0).float()
+    moved = (out - smooth(200).float())[:, 6:-6, 6:-6]
+    assert 0.5 < float(moved.std()) / 41**0.5 < 1.3
+    assert abs(float(moved.mean())) < 0.5
 
 
-def alexnet_settings(**changes: Any) -> alexnet.Settings:
-    return alexnet.Settings(**(PLAN | {"width": 1.0, "dropout": 0.5} | changes))
+def test_a_crop_shows_a_part() -> None:
+    out = Augmenter(allowed(crop=0.25), 0)(smooth(200), np.arange(200), 0).float()[..., 0]
+    slope = (out[:, 12, 20] - out[:, 12, 4]) / 16 / 4  # 1: the whole width is shown
+    assert 0.4 < float(slope.min()) < 0.6
+    assert float(slope.max()) <= 1.05
+    assert float(out.min()) >= 0
 
 
-def test_alexnet_at_227_has_the_papers_parameters() -> None:
-    network = alexnet.build(alexnet_settings(), (3, 224, 224), 1000)
-    assert count_parameters(network) == 60_965_224
+def test_noise_lies_along_the_principal_colors() -> None:
+    base = RANDOM.normal(100, 30, (40, 8, 8, 1))
+    images = np.clip(base * [1, 0.5, 0.25], 0, 255).astype(np.uint8)  # all pixels on one line
+    palette = principal_colors(images)
+    grey = torch.full((500, 4, 4, 3), 100, dtype=torch.uint8)
+    out = Augmenter(allowed(color=1.0), 0, palette=palette)(grey, np.arange(500), 0).float() - 100
+    noise = out[:, 0, 0]
+    assert torch.equal(out[:, 0, 0], out[:, 3, 2])  # the same for all pixels
+    torch.testing.assert_close(noise[:, 1], noise[:, 0] / 2, atol=1.1, rtol=0)
+    pixels = images.reshape(-1, 3) / 255
+    assert float(noise.norm(dim=1).std() > 0)
+    expected = 255 * np.linalg.eigvalsh(np.cov(pixels.T))[-1]
+    assert float(noise.norm(dim=1).square().mean().sqrt()) == pytest.approx(expected, rel=0.15)
 
 
-@pytest.mark.parametrize("side", [24, 28, 32, 48, 64, 96, 128])
-def test_alexnet_has_a_stem_for_every_size(side: int) -> None:
-    network = alexnet.build(alexnet_settings(width=0.1), (3, side, side), 5)
-    assert network(torch.randn(2, 3, side, side)).shape == (2, 5)
+def test_cutout_greys_one_square() -> None:
+    white = torch.full((50, 16, 16, 3), 255, dtype=torch.uint8)
+    out = Augmenter(allowed(cutout=6), 0)(white, np.arange(50), 0)
+    sizes = (out[..., 0] == 128).sum(dim=(1, 2))
+    assert int(sizes.max()) == 36
+    assert int(sizes.min()) >= 9
+    assert torch.equal(out == 128, out != 255)
 
 
-def test_alexnet_names_its_smallest_size() -> None:
-    with pytest.raises(PipelineError, match=r"at least 24 pixels.*16×16"):
-        alexnet.build(alexnet_settings(), (3, 16, 16), 5)
+# --------------------------------------------------------------------------------------------- several processes
 
 
-def test_local_response_normalisation_equals_torchs() -> None:
-    x = torch.randn(2, 12, 5, 5, dtype=torch.float64) * 30
-    ours = LocalResponseNorm(12).double()
-    torch.testing.assert_close(ours(x), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0)(x))
-
-
-def test_subsampling_and_tanh_by_hand() -> None:
-    pool = Subsampling(1)
-    with torch.no_grad():
-        pool.coefficient.fill_(4)
-        pool.bias.fill_(-1)
-    x = torch.tensor([[[[1.0, 2], [3, 6]]]])
-    assert pool(x).item() == 4 * 3 - 1
-    torch.testing.assert_close(ScaledTanh()(torch.tensor([1.0, -1.0])), torch.tensor([1.0, -1.0]), atol=1e-4, rtol=0)
-
-
-def test_multiply_adds_by_hand() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 10, 5, padding=2), nn.Flatten(), nn.Linear(10 * 32 * 32, 4))
-    assert count_multiply_adds(network, (3, 32, 32)) == 10 * 32 * 32 * 75 + 10 * 32 * 32 * 4
+def test_shares_of_a_batch_make_the_batch() -> None:
+    numbers = np.arange(10)
+    shares = [processes.Processes(rank, 3).share(numbers) for rank in range(3)]
+    assert sorted(np.concatenate([mine for mine, _ in shares])) == list(range(10))
+    # Averaging over processes must give the mean over the batch.
+    means = [weight * mine.mean() for mine, weight in shares]
+    assert np.mean(means) == pytest.approx(numbers.mean())
+    empty, weight = processes.Processes(2, 3).share(np.array([4, 5]))
+    assert len(empty) == 1
+    assert weight == 0

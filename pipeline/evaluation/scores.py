@@ -31,6 +31,7 @@ class Cost:
         device: what it ran on.
         precision: of the arithmetic.
         threads: at work.
+        tuning_seconds: of the training, what was spent on trying learning rates.
         views: of each val and test image that were scored, their scores averaged; 2: also its mirror image.
     """
 
@@ -43,6 +44,7 @@ class Cost:
     precision: str
     threads: int
     views: int = 1
+    tuning_seconds: float | None = None
 
 
 def write_result(

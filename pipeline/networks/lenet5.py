@@ -1,21 +1,27 @@
-"""LeNet-5 (LeCun, Bottou, Bengio & Haffner, Proc. IEEE 1998, section II.B).
+"""LeNet-5 (LeCun, Bottou, Bengio & Haffner, Proc. IEEE 1998, section II.B): 60,000 trained numbers.
 
 As in the paper: 32×32 input, C1 with 6 maps, trainable subsampling, C3 with its table of partial connections, C5, F6
-with 84 units, scaled tanh. Departures, stated in the report:
+with 84 units, scaled tanh, and output units that measure the distance to a picture of their class, trained with the
+criterion of equation 9. Departures, stated in the report:
 
-- The output is a linear layer with softmax in the place of the RBF units.
-- Weights start with standard deviation fan-in^-½, the rule of the same authors' "Efficient BackProp" (1998); the
-  paper's ±2.4/fan-in lets signals fade through the layers and needs updates after every single image to recover.
+- Weights start with standard deviation fan-in^-½, the rule of the same authors' "Efficient BackProp" (1998). The
+  paper's ±2.4/fan-in is there as the switch `start: paper`.
+- Mini-batches and momentum in the place of single images and the diagonal of the Hessian.
 - Images of other sizes are brought to 32×32 (smaller ones by continuing their border, larger ones by averaging), and
   colour images enter C1 with three channels.
+- Classes that aren't the ten digits have random codes for pictures.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from pipeline.networks.layers import PartialConv2d, ScaledTanh, Subsampling
+from pipeline.networks.parts import bitmaps
+from pipeline.networks.parts.layers import PartialConv2d, ScaledTanh, Subsampling
+from pipeline.networks.parts.start import lecun, lenet
 from pipeline.settings import Training
 
 SIDE = 32
@@ -26,17 +32,34 @@ C3_TABLE = (
     + [[start, start + 1, (start + 3) % 6, (start + 4) % 6] for start in range(3)]
     + [list(range(6))]
 )
+#: Equation 9's j: how far an image of no class lies from all of them. Half the distance between two random codes.
+RUBBISH = 84.0
 
 
 class Settings(Training):
     """Nothing beside how it is trained."""
 
 
+class EuclideanRadialBasis(nn.Module):
+    """Minus the squared distance to each class's picture (equation 7), which is not trained."""
+
+    def __init__(self, pictures: torch.Tensor) -> None:
+        """pictures: ±1, (classes, 84)."""
+        super().__init__()
+        self.register_buffer("pictures", pictures)
+        self.pictures: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 84) → (B, classes)."""
+        return -(x[:, None, :] - self.pictures).square().sum(dim=2)
+
+
 class LeNet5(nn.Sequential):
     """The layers, named as in the paper."""
 
-    def __init__(self, channels: int, classes: int) -> None:
+    def __init__(self, channels: int, classes: int, start: Callable[[nn.Module], None]) -> None:
         super().__init__()
+        pictures = bitmaps.digits() if classes == 10 else bitmaps.codes(classes)
         for name, layer in (
             ("C1", nn.Conv2d(channels, 6, 5)),
             ("f1", ScaledTanh()),
@@ -51,23 +74,39 @@ class LeNet5(nn.Sequential):
             ("flatten", nn.Flatten()),
             ("F6", nn.Linear(120, 84)),
             ("f6", ScaledTanh()),
-            ("output", nn.Linear(84, classes)),
+            ("output", EuclideanRadialBasis(pictures)),
         ):
             self.add_module(name, layer)
-        self.apply(_start)
+        self.apply(start)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, H, W) → (B, classes)."""
-        scores: torch.Tensor = super().forward(_to_32(x))
+        scores: torch.Tensor = super().forward(to_32(x))
         return scores
+
+    @staticmethod
+    def loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Equation 9, mean over the batch: cross-entropy with one more class, of rubbish, at a constant distance."""
+        rubbish = scores.new_full((len(scores), 1), -RUBBISH)
+        return nn.functional.cross_entropy(torch.cat([scores, rubbish], dim=1), labels)
 
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """LeNet-5 for images of (channels, H, W)."""
-    return LeNet5(image_shape[0], classes)
+    return LeNet5(image_shape[0], classes, lenet if settings.start == "paper" else lecun)
 
 
-def _to_32(x: torch.Tensor) -> torch.Tensor:
+def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
+    """What is not the paper's network for grey 32×32 images."""
+    channels, height, width = image_shape
+    parts = [] if height == width == SIDE else [f"images of {width}×{height} brought to 32×32"]
+    if channels != 1:
+        parts.append("colour in C1")
+    return "; ".join(parts)
+
+
+def to_32(x: torch.Tensor) -> torch.Tensor:
+    """Images brought to 32×32: larger ones by averaging, smaller ones by continuing their border."""
     height, width = x.shape[-2:]
     if height > SIDE or width > SIDE:
         x = nn.functional.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE)))
@@ -76,13 +115,3 @@ def _to_32(x: torch.Tensor) -> torch.Tensor:
         return x
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
     return nn.functional.pad(x, (left, SIDE - width - left, top, SIDE - height - top), mode="replicate")
-
-
-def _start(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        fan_in = module.weight[0].numel()
-        if isinstance(module, PartialConv2d):
-            fan_in = int(module.mask[0].sum()) * module.kernel_size[0] * module.kernel_size[1]
-        nn.init.normal_(module.weight, std=fan_in**-0.5)
-        assert module.bias is not None
-        nn.init.zeros_(module.bias)

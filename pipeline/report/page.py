@@ -17,6 +17,7 @@ from pipeline.files import atomic, read_json
 from pipeline.report import charts
 from pipeline.report.answer import answer, best_of, seconds, tenths
 from pipeline.report.gallery import rooms
+from pipeline.report.networks import ablations, drawn
 from pipeline.report.pictures import data_uri, row_of
 from pipeline.report.sights import sights
 from pipeline.settings import Settings
@@ -65,6 +66,7 @@ def _content(
     classes = manifest["classes"]
     test = splits["test"]
     rows = leaderboard(summary)
+    networks = drawn(results)
     old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
     top_5 = rows[0]["test_top5_error"] is not None
     titles = {key: method.title for key, method in catalogue.BY_KEY.items()}
@@ -86,6 +88,9 @@ def _content(
             {"title": titles[row["method"]], **row, "chosen": row["chosen"] == "True"} for row in _table("tuning")
         ],
         "sights": sights(results),
+        "networks": list(networks.values()),
+        "variants": {key: network.variant for key, network in networks.items()},
+        "ablations": ablations(settings),
         "methods": [result.method for result in results],
         "samples": _samples(classes),
         "environment": read_json(layout.TABLES / "environment.json", "evaluate"),

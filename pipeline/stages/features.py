@@ -13,8 +13,11 @@ from pipeline.data.contract import SPLITS, Split, load_manifest, load_split
 from pipeline.features.base import Codebook, Context, load_feature
 from pipeline.features.extraction import Shards
 from pipeline.files import read_arrays, write_json
-from pipeline.settings import Section, Settings
+from pipeline.settings import STILL, Section, Settings
+from pipeline.training.colors import principal_colors
 from pipeline.workfolder import work_folder
+
+PLAIN_MIRROR = STILL.model_copy(update={"mirror": True})
 
 
 def run(key: str) -> None:
@@ -25,10 +28,14 @@ def run(key: str) -> None:
     copies = chosen.augmentation.copies if _augments(chosen) else 0
     shards = Shards(_work_folder(key, chosen, parameters, codebook, copies))
     splits = {name: load_split(name) for name in SPLITS}
-    views = chosen.augmentation.views if chosen.source.augmentation.mirror else 1
+    allowed = chosen.source.augmentation
+    views = chosen.augmentation.views if allowed.mirror else 1
+    palette = principal_colors(splits["train"].images) if allowed.color and copies else None
     rows = {name: len(split) * (1 + copies if name == "train" else views) for name, split in splits.items()}
     # Kernels compile on their first use; that is no cost of the method.
-    feature.transform(_images(splits["train"], slice(0, 2), chosen), parameters, codebook, Context(chosen.seed))
+    feature.transform(
+        _images(splits["train"], slice(0, 2), chosen, palette), parameters, codebook, Context(chosen.seed)
+    )
     seconds = {}
     with progress.bar(f"features {key}", sum(rows.values())) as bar:
         compute = chosen.compute
@@ -38,7 +45,7 @@ def run(key: str) -> None:
             )
 
             def vectors(part: slice, split: Split = split, context: Context = context) -> np.ndarray:
-                return feature.transform(_images(split, part, chosen), parameters, codebook, context)
+                return feature.transform(_images(split, part, chosen, palette), parameters, codebook, context)
 
             seconds[name] = shards.write(name, vectors, rows[name], bar.advance)
     target = layout.FEATURES / key
@@ -54,10 +61,10 @@ def run(key: str) -> None:
 
 def _augments(chosen: Settings) -> bool:
     allowed = chosen.source.augmentation
-    return allowed.mirror or allowed.shift > 0
+    return allowed != STILL
 
 
-def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
+def _images(split: Split, part: slice, chosen: Settings, palette: np.ndarray | None) -> np.ndarray:
     """Rows of a split; beyond its end come augmented copies of train, or mirror images of val and test.
 
     Where mirroring is allowed the first copy is the mirror image, so that features see each image both ways round, and
@@ -74,16 +81,16 @@ def _images(split: Split, part: slice, chosen: Settings) -> np.ndarray:
         return images
     import torch
 
-    from pipeline.training.augmentation import augment
+    from pipeline.training.augmentation import Augmenter
 
     for number in np.unique(copy[copy > 0]):
         chosen_rows = copy == number
         batch = torch.from_numpy(images[chosen_rows])
         allowed, odd = chosen.source.augmentation, bool(number % 2)
         if number == 1 and allowed.mirror:
-            allowed = allowed.model_copy(update={"shift": 0})
-        changed = augment(batch, numbers[chosen_rows], int(number), chosen.seed, allowed, mirror=odd)
-        images[chosen_rows] = changed.numpy()
+            allowed = PLAIN_MIRROR
+        augmenter = Augmenter(allowed, chosen.seed, palette=palette)
+        images[chosen_rows] = augmenter(batch, numbers[chosen_rows], int(number), mirror=odd).numpy()
     return images
 
 
@@ -95,7 +102,7 @@ def _work_folder(key: str, chosen: Settings, parameters: Section, codebook: Code
             code / "features",
             code / "descriptors",
             code / "encoding",
-            code / "training" / "augmentation.py",
+            *(code / "training" / name for name in ("augmentation.py", "bending.py", "colors.py")),
             code / "randomness.py",
             code / "stages" / "features.py",
         ],

@@ -1,47 +1,99 @@
-"""The changes that leave an image in its class, the same for both eras: mirror and shift.
+"""The changes that leave an image in its class, the same for both eras.
 
 What an image gets is a function of (seed, epoch, image), never of the batch or the worker that it falls to.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import torch
 
 from pipeline.randomness import seed_for, uniform_hash
 from pipeline.settings import Augmentation
+from pipeline.training import bending, colors
+
+Flip = Literal["random", "alternating"]
 
 
-def augment(
-    images: torch.Tensor,
-    numbers: np.ndarray,
-    epoch: int,
-    seed: int,
-    augmentation: Augmentation,
-    mirror: bool | None = None,
-) -> torch.Tensor:
-    """Mirror half of the images and shift each by up to `augmentation.shift` pixels; edges are continued.
+@dataclass(frozen=True)
+class Augmenter:
+    """Changes images as a data set allows.
 
-    Args:
-        images: (B, H, W, C), any dtype and device.
-        numbers: int (B,), the images' positions in train.
-        epoch: gives every pass other changes.
-        mirror: mirror all or none instead of a random half, where mirroring is allowed.
-
-    Returns:
-        (B, H, W, C) of the same dtype and device; `images` itself where nothing may change.
+    Attributes:
+        allowed: which changes.
+        seed: of all draws.
+        flip: `random`, or `alternating`: each image the other way round in every epoch.
+        palette: train's principal colours, for noise along them; None where there is none.
     """
-    if not augmentation.mirror and augmentation.shift == 0:
+
+    allowed: Augmentation
+    seed: int
+    flip: Flip = "random"
+    palette: np.ndarray | None = None
+
+    def __call__(
+        self, images: torch.Tensor, numbers: np.ndarray, epoch: int, mirror: bool | None = None
+    ) -> torch.Tensor:
+        """Mirror, shift, crop, bend, colour and cut out, each where it is allowed; edges are continued.
+
+        Args:
+            images: uint8 (B, H, W, C), any device.
+            numbers: int (B,), the images' positions in train.
+            epoch: gives every pass other changes.
+            mirror: mirror all or none instead of half, where mirroring is allowed.
+
+        Returns:
+            uint8 (B, H, W, C) on the same device; `images` itself where nothing may change.
+        """
+        draws = _Draws(seed_for(self.seed, f"augment {epoch}"), numbers)
+        turned = self._turned(draws, numbers, epoch, mirror)
+        allowed = self.allowed
+        if allowed.distort is not None or allowed.crop is not None:
+            images = bending.bend(images, allowed, draws.some, turned)
+        elif allowed.mirror or allowed.shift:
+            images = _mirror_and_shift(images, allowed.shift, draws, turned)
+        if allowed.color and self.palette is not None:
+            images = colors.add_noise(images, allowed.color, self.palette, draws.some)
+        if allowed.cutout:
+            images = colors.cut_out(images, allowed.cutout, draws.some)
         return images
+
+    def _turned(self, draws: _Draws, numbers: np.ndarray, epoch: int, mirror: bool | None) -> np.ndarray:
+        if not self.allowed.mirror:
+            return np.zeros(len(numbers), bool)
+        if mirror is not None:
+            return np.full(len(numbers), mirror)
+        if self.flip == "alternating":
+            first = uniform_hash(seed_for(self.seed, "first side"), 0, numbers) < 0.5
+            return first ^ bool(epoch % 2)
+        return draws.some(2) < 0.5
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers of one epoch's images: draw d of image n is always the same."""
+
+    seed: int
+    numbers: np.ndarray
+
+    def some(self, draw: int, count: int | None = None) -> np.ndarray:
+        """In [0, 1): float64 (B,), or (B, count) that are all different draws."""
+        if count is None:
+            return uniform_hash(self.seed, draw, self.numbers)
+        places = self.numbers[:, None].astype(np.int64) * count + np.arange(count)
+        return uniform_hash(self.seed, draw, places)
+
+
+def _mirror_and_shift(images: torch.Tensor, shift: int, draws: _Draws, turned: np.ndarray) -> torch.Tensor:
+    """Pixels are only moved, so their bytes stay as they are."""
     count, height, width, _ = images.shape
-    step = seed_for(seed, f"augment {epoch}")
-    reach = 2 * augmentation.shift + 1
-    down, right, turn = (uniform_hash(step, draw, numbers) for draw in range(3))
-    rows = _shifted(height, np.floor(down * reach) - augmentation.shift)
-    columns = _shifted(width, np.floor(right * reach) - augmentation.shift)
-    if augmentation.mirror:
-        turned = turn < 0.5 if mirror is None else np.full(count, mirror)
-        columns = np.where(turned[:, None], columns[:, ::-1], columns)
+    reach = 2 * shift + 1
+    rows = _shifted(height, np.floor(draws.some(0) * reach) - shift)
+    columns = _shifted(width, np.floor(draws.some(1) * reach) - shift)
+    columns = np.where(turned[:, None], columns[:, ::-1], columns)
     pixels = rows[:, :, None] * width + columns[:, None, :] + (np.arange(count) * (height * width))[:, None, None]
     flat = torch.from_numpy(pixels.reshape(-1)).to(images.device)
     return images.reshape(count * height * width, -1).index_select(0, flat).reshape(images.shape)

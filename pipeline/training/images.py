@@ -15,14 +15,24 @@ RESIDENT_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Zero mean and unit variance, channel by channel, over train. In units of bytes (0-255)."""
+    """What is subtracted from each channel, and by what it is divided. In units of bytes (0-255)."""
 
     mean: list[float]
     std: list[float]
 
     @staticmethod
-    def of(split: Split, channels: int) -> Normalisation:
-        """Measure it on train, in chunks."""
+    def of(split: Split, channels: int, how: str = "channel") -> Normalisation:
+        """Measure it on train, or take what is fixed.
+
+        Args:
+            how: "channel" (mean 0 and deviation 1 in each channel over train, measured in chunks), "lenet" (from -0.1
+                for 0 to 1.175 for 255: LeCun et al. 1998, section II.B) or "none" (0 to 1).
+        """
+        if how == "none":
+            return Normalisation([0.0] * channels, [255.0] * channels)
+        if how == "lenet":
+            scale = 255 / 1.275
+            return Normalisation([0.1 * scale] * channels, [scale] * channels)
         sums, squares, count = np.zeros(3), np.zeros(3), 0
         for start in range(0, len(split), 4096):
             pixels = np.asarray(split.images[start : start + 4096]).reshape(-1, 3)

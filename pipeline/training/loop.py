@@ -1,4 +1,4 @@
-"""The training loop: SGD with Nesterov momentum, one-cycle learning rate, early stopping on val.
+"""The training loop: one network, one learning rate, early stopping on val.
 
 Starting and going on are the same path: every epoch ends with a checkpoint, and a run begins by looking for one.
 """
@@ -17,13 +17,20 @@ from torch import nn
 
 from pipeline.errors import PipelineError
 from pipeline.randomness import generator, seed_for
-from pipeline.settings import Augmentation, Training
-from pipeline.training.augmentation import augment
+from pipeline.settings import Training
+from pipeline.training.augmentation import Augmenter
+from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.optimizers import Optimizer
+from pipeline.training.prediction import evaluate, forward
+from pipeline.training.processes import ALONE, Processes
+from pipeline.training.schedules import schedule
+from pipeline.training.statistics import first_not_finite, watched
 
-WARM_UP = 0.2  # share of the steps on which the learning rate rises
-EVAL_BATCH = 512
+LEARNED_FROM = 5000  # images of train that a network may compute something from before it is trained
+
+Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -34,30 +41,36 @@ class Task:
     train: Images
     val: Images
     normalisation: Normalisation
-    augmentation: Augmentation
+    augmenter: Augmenter
     device: torch.device
     precision: torch.dtype
     seed: int
+    processes: Processes = ALONE
 
 
 @dataclass
 class Progress:
-    """How far a run is. `history` has a row an epoch: epoch, learning_rate, train_loss, train_error, val_…, seconds."""
+    """How far a run is.
+
+    Attributes:
+        history: a row an epoch: epoch, learning_rate, train_loss, train_error, val_loss, val_error.
+        layers: a row an epoch and layer, from the epoch's last batch (training/statistics.py).
+    """
 
     epoch: int = 0
     best_epoch: int = 0
     best_error: float = math.inf
     best_loss: float = math.inf
     history: list[dict[str, float]] = field(default_factory=list)
+    layers: list[dict[str, float | str]] = field(default_factory=list)
+
+
+class Diverged(PipelineError):
+    """The loss became infinite or NaN."""
 
 
 def fit(
-    task: Task,
-    settings: Training,
-    learning_rate: float,
-    epochs: int,
-    checkpoint: Path | None,
-    advance: Callable[[int, str], None],
+    task: Task, settings: Training, learning_rate: float, epochs: int, checkpoint: Path | None, advance: Advance
 ) -> tuple[nn.Module, Progress]:
     """Train one network and give back its best snapshot on val.
 
@@ -66,146 +79,174 @@ def fit(
         advance: called with the number of images and a note.
 
     Raises:
-        PipelineError: the loss is no longer finite; the last good checkpoint stays.
+        Diverged: the loss is no longer finite; the last good checkpoint stays.
     """
-    torch.manual_seed(seed_for(task.seed, "network"))
-    torch.backends.cudnn.deterministic = True  # on a GPU: convolutions that add in one order
-    network = task.build().to(task.device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-    )
-    best = {name: value.clone() for name, value in network.state_dict().items()}
-    progress = Progress()
+    run = Run(task, settings, learning_rate, epochs)
+    progress = run.progress
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
-        best = _restore(state, network, optimizer, progress)
+        run.load_state_dict(state)
         advance(progress.epoch * len(task.train), "resumed")
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience:
-        row = _train_epoch(task, network, optimizer, settings, learning_rate, epochs, progress.epoch, advance)
-        row |= {f"val_{name}": value for name, value in evaluate(task, network, task.val).items()}
-        progress.epoch += 1
-        progress.history.append(row)
-        if (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
-            progress.best_epoch, progress.best_error = progress.epoch, row["val_error"]
-            progress.best_loss = row["val_loss"]
-            best = {name: value.clone() for name, value in network.state_dict().items()}
+        row = run.train_epoch(advance)
+        run.close_epoch(row)
         advance(0, f"val error {row['val_error']:.1%}")
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, _state(network, optimizer, progress, best))
-    network.load_state_dict(best)
-    return network, progress
+        if checkpoint is not None and task.processes.first:
+            save_checkpoint(checkpoint, run.state_dict())
+    run.network.load_state_dict(run.best)
+    return run.network, progress
 
 
-def one_cycle(step: int, steps: int, peak: float) -> float:
-    """Learning rate: a straight rise to `peak`, then a straight fall to 0 (Smith & Topin 2017)."""
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return peak * (step + 1) / rise
-    return peak * (steps - step) / max(1, steps - rise)
+class Run:
+    """A network on its way: all that a checkpoint holds."""
 
+    def __init__(self, task: Task, settings: Training, learning_rate: float, epochs: int) -> None:
+        torch.manual_seed(seed_for(task.seed, "network"))
+        torch.backends.cudnn.deterministic = True  # on a GPU: convolutions that add in one order
+        self.task, self.settings, self.learning_rate = task, settings, learning_rate
+        network = task.build().to(task.device)
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _learn_from_train(self.network, task)
+        self.criterion = _criterion(self.network, settings)
+        self.optimizer = Optimizer(self.network, settings)
+        self.average = Average(self.network, settings.average) if settings.average is not None else None
+        self.joined = task.processes.wrap(self.network)
+        self.compiled: Any = torch.compile(self.joined) if settings.compile else self.joined
+        self.steps = -(-len(task.train) // settings.batch_size)  # an epoch
+        self.total = self.steps * epochs
+        self.factor = schedule(settings, self.total)
+        self.progress = Progress()
+        self.best = _copy(self.network)
 
-def _train_epoch(
-    task: Task,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    settings: Training,
-    learning_rate: float,
-    epochs: int,
-    epoch: int,
-    advance: Callable[[int, str], None],
-) -> dict[str, float]:
-    network.train()
-    order = generator(task.seed, f"order {epoch}").permutation(len(task.train))
-    starts = range(0, len(order), settings.batch_size)
-    total_loss = torch.zeros((), device=task.device)
-    wrong = torch.zeros((), device=task.device)
-    for batch, start in enumerate(starts):
-        numbers = order[start : start + settings.batch_size]
-        rate = one_cycle(epoch * len(starts) + batch, epochs * len(starts), learning_rate)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images = augment(task.train.batch(numbers), numbers, epoch, task.seed, task.augmentation)
+    def train_epoch(self, advance: Advance) -> dict[str, float]:
+        """Every image once, in a new order; gives the learning rate at its end, and loss and error on the way."""
+        task, epoch, size = self.task, self.progress.epoch, self.settings.batch_size
+        self.network.train()
+        # Dropout draws from torch's own generator: keyed like all else, so that a resumed run draws the same.
+        torch.manual_seed(seed_for(task.seed, f"dropout {epoch} {task.processes.rank}"))
+        order = generator(task.seed, f"order {epoch}").permutation(len(task.train))
+        loss = torch.zeros((), device=task.device)
+        wrong = torch.zeros((), device=task.device)
+        for batch in range(self.steps):
+            numbers = order[batch * size : (batch + 1) * size]
+            step = epoch * self.steps + batch
+            rate = self.learning_rate * self.factor(step)
+            rows: list[dict[str, float | str]] = []
+            if batch == self.steps - 1:
+                with watched(self.network, rows):
+                    batch_loss, batch_wrong = self._step(self.joined, numbers, step, rate)
+                self.progress.layers += [{"epoch": epoch + 1, **row} for row in rows]
+            else:
+                batch_loss, batch_wrong = self._step(self.compiled, numbers, step, rate)
+            loss += batch_loss
+            wrong += batch_wrong
+            advance(len(numbers), "")
+        return {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "train_loss": task.processes.total(loss) / len(order),
+            "train_error": task.processes.total(wrong) / len(order),
+        }
+
+    def _step(self, network: nn.Module, batch: np.ndarray, step: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the sums of the losses and of the mistakes over this process's share of the batch."""
+        task = self.task
+        numbers, weight = task.processes.share(batch)
+        images = task.augmenter(task.train.batch(numbers), numbers, self.progress.epoch)
         labels = task.train.labels[torch.from_numpy(numbers).to(task.device)]
-        scores = _forward(task, network, images)
-        loss = nn.functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total_loss += loss.detach() * len(numbers)
-        wrong += (scores.detach().argmax(dim=1) != labels).sum()
-        advance(len(numbers), "")
-    if not math.isfinite(float(total_loss)):
+        x = to_input(images, task.normalisation)
+        scores = forward(network, x, task.precision)
+        loss = self.criterion(scores, labels)
+        if task.device.type == "cpu" or step % 20 == 0:  # on a GPU, asking makes it wait
+            self._must_be_finite(loss, x, step, rate)
+        self.optimizer.zero_grad()
+        (loss * weight).backward()
+        self.optimizer.step(rate, step / self.total)
+        if self.average is not None:
+            self.average.update(self.network)
+        if weight == 0:
+            return loss.detach() * 0, loss.detach() * 0
+        return loss.detach() * len(numbers), (scores.detach().argmax(dim=1) != labels).sum()
+
+    def _must_be_finite(self, loss: torch.Tensor, x: torch.Tensor, step: int, rate: float) -> None:
+        if math.isfinite(float(loss.detach())):
+            return
+        layer = first_not_finite(self.network, x)
         raise Diverged(
-            f"the loss was no longer a finite number in epoch {epoch + 1} (learning rate up to {learning_rate:g}); "
+            f"the loss is no longer a finite number at step {step + 1}, in epoch {self.progress.epoch + 1}, at a "
+            f"learning rate of {rate:.3g} (its peak is {self.learning_rate:g}); the first layer to blame is {layer}; "
             "lower the network's `learning_rates`, the last good checkpoint is kept"
         )
-    return {
-        "epoch": epoch + 1,
-        "learning_rate": rate,
-        "train_loss": float(total_loss) / len(order),
-        "train_error": float(wrong) / len(order),
-    }
+
+    def close_epoch(self, row: dict[str, float]) -> None:
+        """Look at val, and keep these weights if they are the best so far."""
+        progress = self.progress
+        if self.average is not None:
+            with self.average.in_place(self.network):
+                self._look_at_val(row)
+        else:
+            self._look_at_val(row)
+        progress.epoch += 1
+        progress.history.append(row)
+
+    def _look_at_val(self, row: dict[str, float]) -> None:
+        task, progress = self.task, self.progress
+        row |= {f"val_{name}": value for name, value in evaluate(self.network, task, task.val).items()}
+        if (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
+            progress.best_epoch, progress.best_error = progress.epoch + 1, row["val_error"]
+            progress.best_loss = row["val_loss"]
+            self.best = _copy(self.network)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else {"steps": self.average.steps, "values": self.average.values},
+            "best": self.best,
+            "progress": dict(vars(self.progress)),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        device = self.task.device
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.steps = state["average"]["steps"]
+            self.average.values = _to(state["average"]["values"], device)
+        self.best = _to(state["best"], device)
+        for name, value in state["progress"].items():
+            setattr(self.progress, name, value)
 
 
-class Diverged(PipelineError):
-    """The loss became infinite or NaN."""
+def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The network's own, or cross-entropy over classes, or over each class by itself."""
+    own: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(network, "loss", None)
+    if own is not None:
+        return own
+    smoothing = settings.label_smoothing
+    if settings.output == "softmax":
+        return nn.CrossEntropyLoss(label_smoothing=smoothing)
+
+    def sigmoid(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        wanted = torch.full_like(scores, smoothing / scores.shape[1])
+        wanted.scatter_(1, labels[:, None], 1 - smoothing + smoothing / scores.shape[1])
+        return nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="sum") / len(scores)
+
+    return sigmoid
 
 
-def _forward(task: Task, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    x = to_input(images, task.normalisation)
-    with torch.autocast(task.device.type, task.precision, enabled=task.precision != torch.float32):
-        scores: torch.Tensor = network(x)
-    return scores.float()
+def _learn_from_train(network: nn.Module, task: Task) -> None:
+    learn = getattr(network, "learn_from", None)
+    if learn is not None:
+        count = min(LEARNED_FROM, len(task.train))
+        numbers = generator(task.seed, "learned from").permutation(len(task.train))[:count]
+        learn(to_input(task.train.batch(numbers), task.normalisation))
 
 
-@torch.no_grad()
-def predict(task: Task, network: nn.Module, images: Images) -> np.ndarray:
-    """Scores of all images, float32 (N, classes); single view."""
-    network.eval()
-    numbers = np.arange(len(images))
-    parts = [
-        _forward(task, network, images.batch(numbers[start : start + EVAL_BATCH]))
-        for start in range(0, len(images), EVAL_BATCH)
-    ]
-    return torch.cat(parts).cpu().numpy()
+def _copy(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def evaluate(task: Task, network: nn.Module, images: Images) -> dict[str, float]:
-    """Mean cross-entropy and top-1 error."""
-    scores = torch.from_numpy(predict(task, network, images))
-    labels = images.labels.cpu()
-    loss = float(nn.functional.cross_entropy(scores, labels))
-    error = float((scores.argmax(dim=1) != labels).float().mean())
-    return {"loss": loss if math.isfinite(loss) else 1e9, "error": error}
-
-
-def _state(
-    network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, best: dict[str, torch.Tensor]
-) -> dict[str, Any]:
-    return {
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "best": best,
-        "progress": dict(vars(progress)),
-        # Dropout draws from torch's own generators.
-        "random": torch.get_rng_state(),
-        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def _restore(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
-) -> dict[str, torch.Tensor]:
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["progress"].items():
-        setattr(progress, name, value)
-    torch.set_rng_state(state["random"].cpu())
-    if state["cuda_random"]:
-        torch.cuda.set_rng_state_all([one.cpu() for one in state["cuda_random"]])
-    device = next(network.parameters()).device
-    return {name: value.to(device) for name, value in state["best"].items()}
+def _to(values: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: value.to(device) for name, value in values.items()}

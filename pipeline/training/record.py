@@ -1,8 +1,10 @@
-"""The learning curves of a finished training, written with DVCLive."""
+"""The learning curves of a finished training, written with DVCLive, and what happened in its layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pandas as pd
 
 from pipeline.training.loop import Progress
 
@@ -10,7 +12,7 @@ CURVES = ("learning_rate", "train_loss", "train_error", "val_loss", "val_error")
 
 
 def record(folder: Path, progress: Progress) -> None:
-    """Write folder/live/ (DVCLive's metrics.json and plots/metrics/*.tsv): one step an epoch.
+    """Write folder/live/ (DVCLive's metrics.json and plots/metrics/*.tsv), one step an epoch, and statistics.csv.
 
     It is written at the end and not on the way, because DVC deletes a stage's outputs before it runs again: the curve
     of a resumed run would begin in the middle. On the way the checkpoint keeps the history.
@@ -24,3 +26,4 @@ def record(folder: Path, progress: Progress) -> None:
                 live.log_metric(name, row[name], timestamp=False)
         live.summary["best_epoch"] = progress.best_epoch
         live.summary["best_val_error"] = progress.best_error
+    pd.DataFrame(progress.layers).to_csv(folder / "statistics.csv", index=False)

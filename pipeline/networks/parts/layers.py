@@ -1,4 +1,4 @@
-"""Layers that the networks share, and what can be counted on any network."""
+"""Layers that torch does not have, or not as the papers describe them."""
 
 from __future__ import annotations
 
@@ -66,37 +66,39 @@ class LocalResponseNorm(nn.Module):
         return x * root * torch.sqrt(root)
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Trained numbers; connections that a table leaves out don't count."""
-    total = sum(parameter.numel() for parameter in network.parameters())
-    for module in network.modules():
-        if isinstance(module, PartialConv2d):
-            total -= int((1 - module.mask).sum()) * module.kernel_size[0] * module.kernel_size[1]
-    return total
+class LocallyConnected2d(nn.Module):
+    """A convolution whose weights are not shared: each place has kernels of its own; stride 1, borders of zeros."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, height: int, width: int) -> None:
+        """height, width: of the maps that it sees, and gives."""
+        super().__init__()
+        self.kernel, self.height, self.width = kernel, height, width
+        self.weight = nn.Parameter(torch.empty(height * width, inputs * kernel * kernel, outputs))
+        self.bias = nn.Parameter(torch.zeros(height * width, 1, outputs))
+        nn.init.normal_(self.weight, std=(2 / (inputs * kernel * kernel)) ** 0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, height, width) → (B, outputs, height, width)."""
+        patches = nn.functional.unfold(x, self.kernel, padding=self.kernel // 2)  # (B, inputs · kernel², places)
+        out = torch.baddbmm(self.bias.to(patches.dtype), patches.permute(2, 0, 1), self.weight.to(patches.dtype))
+        return out.permute(1, 2, 0).unflatten(2, (self.height, self.width))
 
 
-def count_multiply_adds(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of the convolutions and full connections for one image of (channels, H, W)."""
-    total = 0
+class Maxout(nn.Module):
+    """The larger of two neighbouring maps or units (Goodfellow et al., ICML 2013): half as many come out."""
 
-    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal total
-        weight = module.weight
-        assert isinstance(weight, torch.Tensor)
-        per_number: float = weight[0].numel()
-        if isinstance(module, PartialConv2d):
-            per_number = int(module.mask.sum()) * module.kernel_size[0] * module.kernel_size[1] / len(module.mask)
-        total += round(output[0].numel() * per_number)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 2·C, …) → (B, C, …)."""
+        return x.unflatten(1, (-1, 2)).amax(dim=2)
 
-    counted = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    hooks = [module.register_forward_hook(count) for module in counted]
-    training = network.training
-    try:
-        with torch.no_grad():
-            parameter = next(network.parameters())
-            network.eval()(torch.zeros(1, *image_shape, device=parameter.device, dtype=parameter.dtype))
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
-    return total
+
+class Scale(nn.Module):
+    """Times a constant."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape."""
+        return x * self.factor

@@ -1,0 +1,151 @@
+"""Training: our loop against the bare step, and against the loop that most people write.
+
+The bare step is forward, backward and update of the same network on one batch that is always the same, normalised
+already, in the precision and memory layout that we use: what no loop can beat. The plain loop is float32 with a
+DataLoader of two processes whose images pass through PIL, one by one, for the same mirror and shift. All three see
+batches of the same size of real images, and take turns.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from benchmarks.measure import Row, cifar_images, medians
+from benchmarks.project import make_project
+from pipeline import catalogue, settings
+from pipeline.data.contract import Split
+from pipeline.device import device_name, pick_device, pick_precision
+from pipeline.networks.parts.switches import switch
+from pipeline.settings import STILL, Training
+from pipeline.training import loop
+from pipeline.training.augmentation import Augmenter
+from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.memory import keep_freed_memory
+from pipeline.training.optimizers import Optimizer
+from pipeline.training.prediction import forward
+
+#: Network, and how many images each of the three sees in a turn.
+CASES = (("resnet20", 2560), ("alexnet", 2560), ("airbench", 2000))
+BARE, PLAIN = 0.9, 1.8
+REPEATS = 3
+ALLOWED = STILL.model_copy(update={"mirror": True, "shift": 4})
+
+
+def run(data_root: Path) -> list[Row]:
+    keep_freed_memory()
+    device = pick_device("auto")
+    with tempfile.TemporaryDirectory() as name:
+        chosen = settings.load(make_project(Path(name) / "project", {"budget": "standard"}) / "params.yaml")
+    rows = []
+    for key, count in CASES:
+        images = cifar_images(data_root, count)
+        split = Split("train", images, np.arange(count) % 10, [])
+        parameters: Training = chosen.network(key)
+        task = _task(key, parameters, split, device)
+        turns = [_ours(task, parameters), _bare(task, parameters), _plain(task, parameters, split)]
+        ours, bare, plain = (count / seconds for seconds in medians(turns, REPEATS))
+        case = f"training, {key}, batch {parameters.batch_size}, {device_name(device)}"
+        rows.append(Row(case, ours, bare, "bare step, same precision", "images/s", BARE))
+        rows.append(Row(case, ours, plain, "plain float32 loop, DataLoader, PIL", "images/s", PLAIN))
+    return rows
+
+
+def _task(key: str, parameters: Training, split: Split, device: torch.device) -> loop.Task:
+    module = catalogue.BY_KEY[key].load()
+    data = Images(split, 3, device)
+    return loop.Task(
+        build=lambda: switch(module.build(parameters, (3, 32, 32), 10), key, parameters),
+        train=data,
+        val=data,
+        normalisation=Normalisation.of(split, 3),
+        augmenter=Augmenter(ALLOWED, 0, parameters.flip),
+        device=device,
+        precision=pick_precision(parameters.precision, device),
+        seed=0,
+    )
+
+
+def _ours(task: loop.Task, parameters: Training) -> Callable[[], None]:
+    """An epoch as `fit` trains it, but for the look at val."""
+    run = loop.Run(task, parameters, 0.01, 100)
+    return lambda: _waiting(task.device, lambda: run.train_epoch(lambda count, note: None))
+
+
+def _bare(task: loop.Task, parameters: Training) -> Callable[[], None]:
+    run = loop.Run(task, parameters, 0.01, 100)
+    run.network.train()
+    numbers = np.arange(parameters.batch_size)
+    x, labels = to_input(task.train.batch(numbers), task.normalisation), task.train.labels[: parameters.batch_size]
+
+    def epoch() -> None:
+        for _ in range(run.steps):
+            loss = run.criterion(forward(run.network, x, task.precision), labels)
+            run.optimizer.zero_grad()
+            loss.backward()
+            run.optimizer.step(0.01, 0.5)
+
+    return lambda: _waiting(task.device, epoch)
+
+
+def _plain(task: loop.Task, parameters: Training, split: Split) -> Callable[[], None]:
+    network = task.build().to(task.device)
+    optimizer = Optimizer(network, parameters)
+    normalisation = task.normalisation
+    loader = torch.utils.data.DataLoader(
+        _PilImages(split, normalisation),
+        parameters.batch_size,
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
+        drop_last=False,
+    )
+
+    def epoch() -> None:
+        network.train()
+        for x, labels in loader:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(network(x.to(task.device)), labels.to(task.device))
+            loss.backward()
+            optimizer.step(0.01, 0.5)
+
+    return lambda: _waiting(task.device, epoch)
+
+
+class _PilImages(torch.utils.data.Dataset[Any]):
+    """Images, one by one, mirrored and shifted by PIL."""
+
+    def __init__(self, split: Split, normalisation: Normalisation) -> None:
+        self._images, self._labels = split.images, split.labels
+        self._random = np.random.default_rng(0)
+        self._mean, self._std = (
+            torch.tensor(values)[:, None, None] for values in (normalisation.mean, normalisation.std)
+        )
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = Image.fromarray(self._images[index])
+        if self._random.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        padded = Image.new("RGB", (40, 40))
+        padded.paste(image, (4, 4))
+        x, y = self._random.integers(0, 9, 2)
+        image = padded.crop((x, y, x + 32, y + 32))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
+        return (pixels - self._mean) / self._std, int(self._labels[index])
+
+
+def _waiting(device: torch.device, work: Callable[[], Any]) -> None:
+    """Do it, and wait for the device."""
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,89 @@
+"""VGG (Simonyan & Zisserman, ICLR 2015): 3×3 convolutions only, twice as many maps after each of five poolings.
+
+Table 1's columns A, B, D and E; the batch-normalised forms came after the paper (Ioffe & Szegedy, ICML 2015). Weights
+start from He's distribution: the paper trained shallow networks first to start the deep ones, which that made
+unnecessary, as its authors note.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from pipeline.networks.parts.sizes import require
+from pipeline.networks.parts.start import he, small
+from pipeline.settings import Training
+
+#: Convolutions in each of the five stages.
+CONFIGURATIONS = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+MAPS = (64, 128, 256, 512, 512)
+FULL = 4096
+DROPPED = 0.5
+SMALLEST = 32  # five poolings halve it to 1
+PAPERS_HEAD_FROM = 112  # pixels a side: below, two layers of 4,096 units would be most of the network
+
+
+class Settings(Training):
+    """Beside how it is trained: how wide it is."""
+
+    width: Annotated[float, Field(gt=0, le=2)]
+
+
+def vgg(
+    key: str, batch_norm: bool, settings: Settings, image_shape: tuple[int, int, int], classes: int
+) -> nn.Sequential:
+    """The network of a column of the paper's table.
+
+    Args:
+        key: one of CONFIGURATIONS.
+        batch_norm: after each convolution.
+        image_shape: (channels, H, W).
+
+    Raises:
+        PipelineError: the images are too small.
+    """
+    side = require(key + ("_bn" if batch_norm else ""), image_shape, SMALLEST, "resnet20")
+    channels, height, width = image_shape
+    layers: list[nn.Module] = []
+    for convolutions, paper in zip(CONFIGURATIONS[key], MAPS, strict=True):
+        maps = _scaled(paper, settings)
+        for _ in range(convolutions):
+            layers.append(nn.Conv2d(channels, maps, 3, padding=1))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(maps))
+            layers.append(nn.ReLU(inplace=True))
+            channels = maps
+        layers.append(nn.MaxPool2d(2))
+    full = _scaled(FULL if side >= PAPERS_HEAD_FROM else MAPS[-1], settings)
+    layers += [
+        nn.Flatten(),
+        nn.Linear(channels * (height // 32) * (width // 32), full),
+        nn.ReLU(inplace=True),
+        nn.Dropout(DROPPED),
+        nn.Linear(full, full),
+        nn.ReLU(inplace=True),
+        nn.Dropout(DROPPED),
+        nn.Linear(full, classes),
+    ]
+    return nn.Sequential(*layers).apply(small if settings.start == "paper" else he)
+
+
+def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
+    """What is not the paper's 224×224 network."""
+    parts = []
+    if min(image_shape[1:]) < PAPERS_HEAD_FROM:
+        parts.append(f"for small images: full layers of {_scaled(MAPS[-1], settings)} units in the place of 4,096")
+    if settings.width != 1:
+        parts.append(f"{settings.width:g} times as wide")
+    return "; ".join(parts)
+
+
+def _scaled(size: int, settings: Settings) -> int:
+    return max(1, round(settings.width * size))

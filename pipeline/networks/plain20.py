@@ -1,0 +1,13 @@
+"""Plain-20: ResNet-20 without its shortcuts (He et al., CVPR 2016, section 4.2)."""
+
+from torch import nn
+
+from pipeline.networks.parts.resnet import Settings, small
+from pipeline.networks.parts.resnet import variant_small as variant
+
+__all__ = ["Settings", "build", "variant"]
+
+
+def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """For images of (channels, H, W), at least 8 pixels a side."""
+    return small("plain20", False, settings, image_shape, classes)

@@ -1,0 +1,12 @@
+"""VGG-19: column E of Simonyan & Zisserman's table 1 (ICLR 2015)."""
+
+from torch import nn
+
+from pipeline.networks.parts.vgg import Settings, variant, vgg
+
+__all__ = ["Settings", "build", "variant"]
+
+
+def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """For images of (channels, H, W), at least 32 pixels a side."""
+    return vgg("vgg19", False, settings, image_shape, classes)

@@ -1,0 +1,51 @@
+"""The networks layer by layer, and what was changed on some to see what it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import catalogue, layout
+from pipeline.evaluation.summary import Result
+from pipeline.files import read_json
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A network as a table.
+
+    Attributes:
+        title: its name.
+        variant: how it differs from the publication because of the images' size or the settings; may be empty.
+        layers: rows of layers.json, with the shape in words.
+    """
+
+    title: str
+    variant: str
+    layers: list[dict[str, Any]]
+
+
+def drawn(results: list[Result]) -> dict[str, Drawn]:
+    """All networks among the results, by their keys."""
+    found = {}
+    for result in results:
+        if result.method.family != "network":
+            continue
+        stage = f"cnn@{result.method.key}"
+        layers = read_json(result.folder / "layers.json", stage)
+        rows = [layer | {"output": "×".join(map(str, layer["output"]))} for layer in layers]
+        variant = read_json(result.folder / "architecture.json", stage)["variant"]
+        found[result.method.key] = Drawn(result.method.title, variant, rows)
+    return found
+
+
+def ablations(settings: Settings) -> list[dict[str, Any]]:
+    """The tables of all ablated networks: title and rows."""
+    return [
+        {
+            "title": catalogue.BY_KEY[key].title,
+            "rows": read_json(layout.RESULTS / "ablate" / key / "table.json", f"ablate@{key}"),
+        }
+        for key in settings.ablate.networks
+    ]

@@ -1,0 +1,111 @@
+"""What moves the weights: SGD with Nesterov's momentum, and Muon for the kernels of convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.networks.parts.groups import Group, groups_of
+from pipeline.settings import Training
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of Jordan's Muon: steep at 0, so that few iterations suffice
+ITERATIONS = 3
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is the nearest orthogonal matrix, roughly (Jordan et al., "Muon", 2024).
+
+    A kernel (outputs, inputs, K, K) is a matrix of as many rows as it has outputs. Weights are brought to a norm of
+    √rows before each step, as in airbench.
+    """
+
+    def __init__(self, parameters: Iterable[Any], lr: float, momentum: float) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step; a closure is not supported."""
+        for group in self.param_groups:
+            momentum = group["momentum"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(parameter.grad)
+                buffer = state["momentum"].mul_(momentum).add_(parameter.grad)
+                towards = parameter.grad.add(buffer, alpha=momentum)
+                update = orthogonal(towards.reshape(len(towards), -1)).reshape(parameter.shape)
+                parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
+                parameter.add_(update, alpha=-group["lr"])
+
+
+def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
+    """Singular values brought near 1 by Newton and Schulz's iteration, in bfloat16; float32 or so (rows, columns)."""
+    a, b, c = NEWTON_SCHULZ
+    x = matrix.bfloat16()
+    x = x / (x.norm() + 1e-7)
+    wide = x.shape[0] <= x.shape[1]
+    x = x if wide else x.T
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x if wide else x.T).to(matrix.dtype)
+
+
+class Optimizer:
+    """One optimiser or two, behind the groups of a network."""
+
+    def __init__(self, network: nn.Module, settings: Training) -> None:
+        groups = [group for group in groups_of(network) if group.parameters]
+        muon = [group for group in groups if group.orthogonal and settings.optimizer == "muon"]
+        rest = [group for group in groups if group not in muon]
+        self._parts: list[tuple[torch.optim.Optimizer, list[Group]]] = []
+        if muon:
+            self._parts.append((Muon(_mappings(muon, settings, decay=False), 0.0, settings.momentum), muon))
+        if rest:
+            sgd = torch.optim.SGD(
+                _mappings(rest, settings, decay=True),
+                lr=0.0,
+                momentum=settings.momentum,
+                nesterov=settings.momentum > 0,
+                fused=True,
+            )
+            self._parts.append((sgd, rest))
+
+    def step(self, rate: float, progress: float) -> None:
+        """Move all weights.
+
+        Args:
+            rate: the learning rate now.
+            progress: share of the training that is over.
+        """
+        for optimizer, groups in self._parts:
+            for mapping, group in zip(optimizer.param_groups, groups, strict=True):
+                left = 1.0 if group.until >= 1 else max(0.0, 1 - progress / group.until)
+                mapping["lr"] = rate * group.rate * left
+            optimizer.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for optimizer, _ in self._parts:
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """For a checkpoint."""
+        return [optimizer.state_dict() for optimizer, _ in self._parts]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """From a checkpoint."""
+        for (optimizer, _), one in zip(self._parts, state, strict=True):
+            optimizer.load_state_dict(one)
+
+
+def _mappings(groups: list[Group], settings: Training, decay: bool) -> list[dict[str, Any]]:
+    return [
+        {"params": group.parameters} | ({"weight_decay": settings.weight_decay * group.decay} if decay else {})
+        for group in groups
+    ]

@@ -1,0 +1,82 @@
+"""Scores of a trained network, from one view of each image or averaged over several."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.processes import Processes
+
+EVAL_BATCH = 512
+
+
+class On(Protocol):
+    """Where and how a network computes."""
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of its input."""
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Of convolutions and matrix products."""
+
+    @property
+    def processes(self) -> Processes:
+        """Among which images are shared out."""
+
+
+def forward(network: nn.Module, x: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
+    """Scores of normalised images, float32 (B, classes)."""
+    with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
+        scores: torch.Tensor = network(x)
+    return scores.float()
+
+
+@torch.no_grad()
+def predict(network: nn.Module, on: On, images: Images, views: str = "single") -> np.ndarray:
+    """Scores of all images, float32 (N, classes).
+
+    Args:
+        views: "single"; "mirror": the mean of the image's scores and its mirror image's; "mirror_shift": that, and as
+            much weight on both moved by a pixel along the diagonal, up and down.
+    """
+    network.eval()
+    mine = np.array_split(np.arange(len(images)), on.processes.world)[on.processes.rank]
+    parts = []
+    for start in range(0, len(mine), EVAL_BATCH):
+        x = to_input(images.batch(mine[start : start + EVAL_BATCH]), on.normalisation)
+        parts.append(
+            torch.stack([weight * forward(network, view, on.precision) for weight, view in _views(x, views)]).sum(0)
+        )
+    return on.processes.gather(torch.cat(parts).cpu().numpy())
+
+
+def evaluate(network: nn.Module, on: On, images: Images) -> dict[str, float]:
+    """Mean cross-entropy and top-1 error, from one view."""
+    scores = torch.from_numpy(predict(network, on, images))
+    labels = images.labels.cpu()
+    loss = float(nn.functional.cross_entropy(scores, labels))
+    error = float((scores.argmax(dim=1) != labels).float().mean())
+    return {"loss": loss if math.isfinite(loss) else 1e9, "error": error}
+
+
+#: How many views each choice has.
+VIEWS = {"single": 1, "mirror": 2, "mirror_shift": 6}
+
+
+def _views(x: torch.Tensor, views: str) -> list[tuple[float, torch.Tensor]]:
+    if views == "single":
+        return [(1.0, x)]
+    places = [(1.0, x)]
+    if views == "mirror_shift":
+        height, width = x.shape[-2:]
+        padded = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        shifted = [padded[:, :, offset : offset + height, offset : offset + width] for offset in (0, 2)]
+        places = [(0.5, x), *((0.25, one) for one in shifted)]
+    return [(weight / 2, view) for weight, place in places for view in (place, place.flip(3))]

@@ -1,0 +1,131 @@
+"""Choose the learning rate on val, then train in full; what is done already is not done again."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pipeline import progress
+from pipeline.files import write_json
+from pipeline.settings import Training
+from pipeline.training.loop import Advance, Diverged, Progress, Task, fit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with how it came about.
+
+    Attributes:
+        network: its best snapshot on val.
+        history: epoch by epoch.
+        tuning: what was tried, for tuning.json.
+        seconds: of all tries and of the training, those of interrupted runs included.
+        final_seconds: of the training alone.
+    """
+
+    network: nn.Module
+    history: Progress
+    tuning: list[dict[str, Any]]
+    seconds: float
+    final_seconds: float
+
+
+def tune_and_train(title: str, task: Task, settings: Training, work: Path) -> Trained:
+    """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch.
+
+    Args:
+        title: of the progress bar.
+        work: the folder for checkpoints.
+
+    Raises:
+        Diverged: with every learning rate.
+    """
+    rates = sorted(settings.learning_rates)
+    first = task.processes.first
+    clock, final_clock = _Clock(work / "seconds.json"), None
+    trials = len(rates) * settings.trial_epochs
+    with progress.bar(title, (trials + settings.epochs) * len(task.train)) as bar:
+
+        def advance(count: int, note: str) -> None:
+            bar.advance(count)
+            if note and first:
+                bar.note(note)
+                clock.save()
+                if final_clock is not None:
+                    final_clock.save()
+
+        tuning = _try_rates(task, settings, rates, work / "trials.json", advance)
+        ranked = sorted(tuning, key=lambda trial: (trial["val_error"], trial["val_loss"]))
+        final_clock = _Clock(work / "final_seconds.json")
+        network, history, best = _train_with_the_best(task, settings, ranked, work, advance)
+    for trial in tuning:
+        trial["chosen"] = trial is best
+    return Trained(network, history, tuning, clock.total(), final_clock.total())
+
+
+def _train_with_the_best(
+    task: Task, settings: Training, ranked: list[dict[str, Any]], work: Path, advance: Advance
+) -> tuple[nn.Module, Progress, dict[str, Any]]:
+    """Train in full with the best rate; one that survived its trial may still diverge, then the next one's turn."""
+    for trial in ranked:
+        checkpoint = work / f"checkpoint-{trial['value']:g}.pt"
+        try:
+            network, history = fit(task, settings, trial["value"], settings.epochs, checkpoint, advance)
+        except Diverged:
+            if trial is ranked[-1]:
+                raise
+            trial["candidate"] += ", diverged in full training"
+            progress.say(f"learning rate {trial['value']:g} diverged in full training; going on with the next best")
+            continue
+        return network, history, trial
+    raise AssertionError("no learning rate was given")
+
+
+def _try_rates(
+    task: Task, settings: Training, rates: list[float], path: Path, advance: Callable[[int, str], None]
+) -> list[dict[str, Any]]:
+    try:
+        done: list[dict[str, Any]] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        done = []
+    for rate in rates[: len(done)]:
+        advance(settings.trial_epochs * len(task.train), f"learning rate {rate:g}: tried before")
+    for rate in rates[len(done) :]:
+        try:
+            _, found = fit(task, settings, rate, settings.trial_epochs, None, advance)
+            error, loss = found.best_error, found.best_loss
+        except Diverged:
+            error, loss = 1.0, 1e9
+        if not math.isfinite(error):
+            error, loss = 1.0, 1e9
+        epochs = "1 epoch" if settings.trial_epochs == 1 else f"{settings.trial_epochs} epochs"
+        name = f"learning rate {rate:g} for {epochs}"
+        done.append({"candidate": name, "value": rate, "val_error": error, "val_loss": loss})
+        if task.processes.first:
+            write_json(path, done)
+    return done
+
+
+class _Clock:
+    """Seconds of work, those of interrupted runs included."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started = time.perf_counter()
+        try:
+            self._before = float(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            self._before = 0.0
+
+    def total(self) -> float:
+        return self._before + time.perf_counter() - self._started
+
+    def save(self) -> None:
+        write_json(self._path, self.total())

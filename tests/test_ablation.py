@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import layout, settings
+from pipeline.errors import PipelineError
+from pipeline.files import read_json
+from pipeline.report.networks import ablations
+from pipeline.stages import ablate, prepare
+from tests.conftest import edit
+
+CHANGES = [
+    {"activation": "sigmoid"},
+    {"activation": "maxout"},
+    {"batch_size": 20, "label_smoothing": 0.1},
+    {"dropout": 0.5},
+]
+
+
+@pytest.fixture
+def ablated(project: Path) -> Path:
+    """A project in which LeNet-5 is to be changed."""
+    edit(
+        project,
+        {
+            "ablate.networks": ["lenet5"],
+            "ablate.changes": CHANGES,
+            "features": [],
+            "fusions": [],
+            "networks": ["lenet5"],
+            "training.trial_epochs": 1,
+            "tuning_trials": 1,
+            "lenet5.learning_rates": [0.02],
+            "lenet5.epochs": 1,
+        },
+    )
+    prepare.run()
+    return project
+
+
+def test_every_change_has_a_row_and_a_senseless_one_says_why(ablated: Path) -> None:
+    ablate.run("lenet5")
+    rows = read_json(layout.RESULTS / "ablate" / "lenet5" / "table.json", "ablate@lenet5")
+    assert [row["change"] for row in rows] == [
+        "as it is",
+        "activation: sigmoid",
+        "activation: maxout",
+        "batch_size: 20, label_smoothing: 0.1",
+        "dropout: 0.5",
+    ]
+    assert rows[2]["error"] is None
+    assert "maxout" in rows[2]["note"]
+    for row in (rows[0], rows[1], rows[3]):
+        assert row["low"] <= row["error"] <= row["high"]
+        assert row["gradient_ratio"] > 0
+    # Sigmoids shrink what comes back to the first layer.
+    assert rows[1]["gradient_ratio"] < rows[0]["gradient_ratio"]
+    assert ablations(settings.load())[0]["title"] == "LeNet-5"
+    assert not list(layout.WORK.glob("ablate-*"))
+
+
+def test_a_killed_ablation_does_not_train_a_finished_row_again(ablated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ablate.tune_and_train
+    calls: list[str] = []
+
+    def counted(title: str, task: Any, parameters: Any, work: Path) -> Any:
+        calls.append(str(parameters.activation))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(title, task, parameters, work)
+
+    monkeypatch.setattr(ablate, "tune_and_train", counted)
+    with pytest.raises(KeyboardInterrupt):
+        ablate.run("lenet5")
+    ablate.run("lenet5")
+    assert calls == ["None", "sigmoid", "sigmoid", "maxout", "None", "None"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"ablate.changes": [{"activation": "step"}]}, ["`ablate.changes.activation` is 'step'"]),
+        ({"ablate.changes": [{"width": 2.0}]}, ["`ablate.changes`: 'width' is not a setting of `training`"]),
+        ({"ablate.networks": ["lenet"]}, ["`ablate.networks`: 'lenet' is not a network", "did you mean lenet5?"]),
+    ],
+)
+def test_wrong_ablations_are_sentences(project: Path, changes: dict[str, Any], parts: list[str]) -> None:
+    edit(project, {"ablate.networks": ["lenet5"]} | changes)
+    with pytest.raises(PipelineError) as error:
+        settings.load().check_methods()
+    for part in parts:
+        assert part in str(error.value)
