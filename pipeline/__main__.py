@@ -87,6 +87,14 @@ def cnn(network: Network) -> None:
 
 
 @app.command()
+def kernels(network: Network) -> None:
+    """Draw what one trained network sees, for the report."""
+    from pipeline.stages.kernels import run
+
+    run(network)
+
+
+@app.command()
 def ablate(network: Network) -> None:
     """Train one network with one thing changed at a time; what is done already is not done again."""
     from pipeline.stages.ablate import run
@@ -125,11 +133,12 @@ def publish(
         list[str] | None, typer.Option("--set", "-S", help="what was set beside data set, budget and seed; repeatable")
     ] = None,
     name: Annotated[str, typer.Option(help="of the file; for runs that are not the data set's main one")] = "results",
+    add: Annotated[bool, typer.Option("--add", help="keep other methods' rows, average with other seeds")] = False,
 ) -> None:
     """Keep this run's figures under reports/published/<dataset>/, to be committed."""
     from pipeline.stages.publish import run
 
-    run(date, changes or [], name)
+    run(date, changes or [], name, add)
 
 
 def main() -> None:

@@ -145,6 +145,18 @@ def _networks() -> list[Method]:
 
 METHODS: tuple[Method, ...] = (
     Method(
+        key="neocognitron",
+        title="Neocognitron + SVM",
+        year=1980,
+        era="learned",
+        family="feature",
+        module="pipeline.features.neocognitron",
+        parts="edges → S-cells that learn patterns without labels → C-cells that blur, twice → linear SVM",
+        citation="Fukushima, Neocognitron: a self-organizing neural network model, Biological Cybernetics 1980; "
+        "Fukushima, Training multi-layered neural network neocognitron, Neural Networks 2013",
+        departures="fixed edges as since 2003; patches in batches; a linear SVM in the place of the last layer",
+    ),
+    Method(
         key="color_histogram",
         title="Colour histogram + SVM",
         year=1991,

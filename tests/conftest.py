@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
         for key in ("sift_fv", "color_fv")
         for name, value in {"gaussians": 4, "iterations": 2, "sample": 2000, "dimensions": 16}.items()
     },
+    "networks": ["lenet5", "alexnet"],
     "lenet5.epochs": 2,
     "lenet5.trial_epochs": 1,
     "alexnet.width": 0.05,

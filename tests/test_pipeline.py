@@ -48,7 +48,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = command(folder, "git", *identity, *arguments)
         assert done.returncode == 0, done.stderr
     stages = repro(folder)
-    assert len(stages) == 3 + 4 * 6 + 2 + 2
+    assert len(stages) == 3 + 4 * 6 + 2 + 2 * 2
     return folder
 
 
@@ -113,7 +113,7 @@ def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> 
 
 def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
     edit(repository, {"lenet5.label_smoothing": 0.1})
-    assert set(repro(repository)) == {"cnn@lenet5", "evaluate", "report"}
+    assert set(repro(repository)) == {"cnn@lenet5", "kernels@lenet5", "evaluate", "report"}
 
 
 def test_the_reports_code_retrains_nothing(repository: Path) -> None:
@@ -258,6 +258,27 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert rows[0]["command"].endswith(" -S prepare.train_limit=100")
     assert rows[0]["top1_interval"][0] <= rows[0]["top1_error"] <= rows[0]["top1_interval"][1]
 
+    # Another seed is averaged, another method stays.
+    measured = json.loads(layout.METRICS.read_text())
+    first = measured["methods"]["hog"]["test"]["top1_error"]
+    measured["seed"] = 1
+    measured["methods"]["hog"]["test"]["top1_error"] = first + 3
+    measured["methods"]["color_histogram"] = measured["methods"]["hog"]
+    layout.METRICS.write_text(json.dumps(measured))
+    publish.run("2026-01-03", [], "few", add=True)
+    del measured["methods"]["color_histogram"]
+    measured["seed"] = 2
+    layout.METRICS.write_text(json.dumps(measured))
+    publish.run("2026-01-03", [], "few", add=True)
+    rows = json.loads((layout.REPORTS / "published" / "objects" / "few.json").read_text())
+    assert [row["method"] for row in rows] == ["color_histogram", "hog"]
+    assert rows[0]["seeds"] == [1]
+    assert rows[1]["seeds"] == [0, 1, 2]
+    assert rows[1]["top1_error"] == pytest.approx(first + 2, abs=1e-3)
+    assert rows[1]["top1_errors"] == [first, first + 3, first + 3]
+    assert rows[1]["top1_interval"][0] < rows[1]["top1_error"] < rows[1]["top1_interval"][1]
+    assert "-S seed=0,1,2 " in rows[1]["command"]
+
 
 def test_vectors_of_other_images_are_refused_by_the_svm(project: Path) -> None:
     from pipeline.errors import PipelineError
@@ -323,7 +344,7 @@ def test_what_is_wrong_is_one_sentence_and_exit_code_1(
 def test_help_names_every_stage_and_imports_nothing_heavy(project: Path) -> None:
     done = pipeline(project, "--help")
     assert done.returncode == 0
-    for stage in ("prepare", "codebook", "features", "svm", "fuse", "cnn", "evaluate", "report"):
+    for stage in ("prepare", "codebook", "features", "svm", "fuse", "cnn", "kernels", "ablate", "evaluate", "report"):
         assert stage in done.stdout
     code = (
         "import sys, pipeline.__main__; print([m for m in ('torch', 'numpy', 'pydantic', 'cv2') if m in sys.modules])"
@@ -337,3 +358,13 @@ def test_outside_a_project_the_missing_params_are_named(tmp_path: Path) -> None:
     done = pipeline(tmp_path / "p", "prepare")
     assert done.returncode == 1
     assert "params.yaml is missing" in done.stderr
+
+
+def test_a_batch_larger_than_train_is_a_sentence(project: Path) -> None:
+    from pipeline.errors import PipelineError
+    from pipeline.stages import cnn, prepare
+
+    edit(project, {"features": [], "fusions": [], "lenet5.batch_size": 121})
+    prepare.run()
+    with pytest.raises(PipelineError, match=r"`lenet5.batch_size` is 121, but train has 120 images; set it to 120"):
+        cnn.run("lenet5")

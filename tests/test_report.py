@@ -73,6 +73,7 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
             layer = {"name": "C1", "kind": "convolution K=5 S=1", "output": [6, 20, 20], "parameters": 156}
             write_json(folder / "layers.json", [layer | {"multiply_adds": 60_000}])
             write_json(folder / "architecture.json", {"variant": "a <b>stem"})
+            write_pictures(layout.RESULTS / "kernels" / key, [Picture("kernels", np.zeros((9, 9, 3), np.uint8))])
     edit(project, {
         "features": [key for key in keys if key in ("hog", "color_histogram")], "fusions": [],
         "networks": [key for key in keys if key in ("lenet5", "alexnet")],

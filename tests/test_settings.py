@@ -111,7 +111,7 @@ def test_dvc_yaml_depends_on_files_that_exist() -> None:
     graph = YAML(typ="safe").load(ROOT / "dvc.yaml")
     keys = {family: catalogue.keys(family) for family in ("feature", "matcher", "fusion", "network")}
     items = dict.fromkeys(("codebook", "features", "svm", "pictures"), "feature")
-    items |= {"match": "matcher", "fuse": "fusion", "cnn": "network", "ablate": "network"}
+    items |= {"match": "matcher", "fuse": "fusion", "cnn": "network", "kernels": "network", "ablate": "network"}
     for name, stage in graph["stages"].items():
         body = stage.get("do", stage)
         for dep in body["deps"]:

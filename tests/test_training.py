@@ -241,8 +241,8 @@ def test_the_average_follows_the_weights() -> None:
     # Σ 2^-(k+1) (39 − k) = 38
     torch.testing.assert_close(average.values["weight"], torch.full((1, 2), 38.0), atol=1e-3, rtol=0)
     with average.in_place(network):
-        assert float(network.weight[0, 0]) == pytest.approx(38, abs=1e-3)
-    assert float(network.weight[0, 0]) == 39
+        assert network.weight[0, 0].item() == pytest.approx(38, abs=1e-3)
+    assert network.weight[0, 0].item() == 39
 
 
 @pytest.mark.parametrize(
@@ -295,6 +295,53 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
         (tmp_path / "c.pt").write_bytes(damaged)
         assert load_checkpoint(tmp_path / "c.pt") is None
     assert load_checkpoint(tmp_path / "none.pt") is None
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    one = task()
+    fit(one, tmp_path / "c.pt", epochs=1)
+    with pytest.raises(PipelineError, match=r"other settings: .*label_smoothing was 0.0 and is 0.1"):
+        fit(one, tmp_path / "c.pt", epochs=1, label_smoothing=0.1)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = task()
+    path = tmp_path / "c.pt"
+    save = torch.save
+    calls = 0
+
+    def full(state: Any, file: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(
+        PipelineError, match=r"c\.pt: cannot be written \(No space left on device\); the checkpoint before"
+    ):
+        fit(one, path)
+    assert load_checkpoint(path)["progress"]["epoch"] == 2  # type: ignore[index]
+    assert [found.name for found in tmp_path.iterdir()] == ["c.pt"]
+    assert fit(one, path)[1].history == fit(one)[1].history
+
+
+def test_out_of_memory_names_a_batch_that_fits() -> None:
+    class Hungry(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3072, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 5:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+            scores: torch.Tensor = self.layer(x.flatten(1))
+            return scores
+
+    with pytest.raises(PipelineError, match=r"batch of 16 images does not fit .* set the network's `batch_size` to 4"):
+        fit(task(Hungry))
 
 
 def test_cuda_without_a_gpu_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def top_k_error(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((ranks(scores, labels) >= k).mean())
 
 
-def wilson_interval(wrong: int, count: int, confidence: float) -> tuple[float, float]:
+def wilson_interval(wrong: float, count: int, confidence: float) -> tuple[float, float]:
     """Wilson's score interval for a share of `wrong` in `count` (Wilson, JASA 1927), 0-1.
 
     Unlike the normal approximation it stays inside 0-1 and is honest near both ends.

@@ -28,11 +28,13 @@ def sights(results: list[Result]) -> list[Sight]:
     found = []
     for result in results:
         key, family = result.method.key, result.method.family
-        if family not in ("feature", "matcher"):
+        if family == "fusion":
             continue
-        folder, stage = (
-            (layout.PICTURES / key, f"pictures@{key}") if family == "feature" else (result.folder, f"match@{key}")
-        )
+        folder, stage = {
+            "feature": (layout.PICTURES / key, f"pictures@{key}"),
+            "matcher": (result.folder, f"match@{key}"),
+            "network": (layout.RESULTS / "kernels" / key, f"kernels@{key}"),
+        }[family]
         for number, caption in enumerate(read_json(folder / "captions.json", stage)):
             pixels = cv2.imread(str(folder / f"{number}.png"), cv2.IMREAD_COLOR)
             if pixels is None:

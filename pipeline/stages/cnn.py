@@ -2,25 +2,23 @@
 
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
-from pipeline import catalogue, layout, settings
+from pipeline import layout, settings
 from pipeline.data.contract import SPLITS, load_manifest, load_split
 from pipeline.device import device_name, pick_device
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import size_of, write_json
 from pipeline.networks.parts.counting import count_parameters, table_as_dicts
 from pipeline.settings import Settings, Training
-from pipeline.training.images import Images, Normalisation
+from pipeline.training.images import Images
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.prediction import VIEWS, predict
 from pipeline.training.processes import Processes, together
 from pipeline.training.record import record
+from pipeline.training.stored import WEIGHTS, Stored, store
 from pipeline.training.tasks import channels_of, make_task, shape_of, work_folder_of
 from pipeline.training.tuning import tune_and_train
 
@@ -55,14 +53,14 @@ def _run(key: str, chosen: Settings, processes: Processes) -> None:
         return
     folder = layout.results_of("network", key)
     shutil.rmtree(folder, ignore_errors=True)
-    _save_model(folder, key, network, parameters, shape, manifest["classes"], task.normalisation)
+    store(folder, key, parameters, Stored(network, shape, manifest["classes"], task.normalisation))
     layers = table_as_dicts(network, shape)
     write_json(folder / "layers.json", layers)
     record(folder, trained.history)
     cost = Cost(
         training_seconds=trained.seconds,
         prediction_seconds=prediction_seconds,
-        bytes=size_of(folder / "model.safetensors"),
+        bytes=size_of(folder / WEIGHTS),
         parameters=count_parameters(network),
         multiply_adds=sum(layer["multiply_adds"] for layer in layers),
         device=device_name(task.device),
@@ -74,29 +72,6 @@ def _run(key: str, chosen: Settings, processes: Processes) -> None:
     scores = {"val": val_scores, "test": test_scores}
     write_result(folder, scores, {name: splits[name] for name in scores}, cost, trained.tuning)
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _save_model(
-    folder: Path,
-    key: str,
-    network: nn.Module,
-    parameters: Training,
-    image_shape: tuple[int, int, int],
-    classes: list[str],
-    normalisation: Normalisation,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "model.safetensors")
-    architecture = {
-        "network": key,
-        "variant": catalogue.BY_KEY[key].load().variant(parameters, image_shape),
-        "settings": parameters.model_dump(),
-        "image_shape": list(image_shape),
-        "classes": classes,
-        "mean": normalisation.mean,
-        "std": normalisation.std,
-    }
-    write_json(folder / "architecture.json", architecture)
 
 
 def _first(split: Any, count: int) -> Any:

@@ -8,13 +8,24 @@ from typing import Any
 
 import torch
 
+from pipeline.errors import PipelineError
 from pipeline.files import atomic
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint; the one before stays whole until the new one is."""
-    with atomic(path) as file:
-        torch.save(state, file)
+    """Write a checkpoint; the one before stays whole until the new one is.
+
+    Raises:
+        PipelineError: the disk is full, or the like.
+    """
+    try:
+        with atomic(path) as file:
+            torch.save(state, file)
+    except (PipelineError, RuntimeError) as error:  # torch's writer has a RuntimeError for a full disk
+        reason = str(error) if isinstance(error, PipelineError) else f"{path}: cannot be written"
+        raise PipelineError(
+            f"{reason}; the checkpoint before it is kept: make room, and start the same command again"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

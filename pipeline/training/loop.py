@@ -80,6 +80,7 @@ def fit(
 
     Raises:
         Diverged: the loss is no longer finite; the last good checkpoint stays.
+        PipelineError: a batch does not fit into memory, a checkpoint belongs to other settings or cannot be written.
     """
     run = Run(task, settings, learning_rate, epochs)
     progress = run.progress
@@ -87,7 +88,15 @@ def fit(
         run.load_state_dict(state)
         advance(progress.epoch * len(task.train), "resumed")
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience:
-        row = run.train_epoch(advance)
+        try:
+            row = run.train_epoch(advance)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            raise PipelineError(
+                f"a batch of {settings.batch_size} images does not fit into the memory of {task.device}; set the "
+                f"network's `batch_size` to {run.largest_batch()}, which does"
+            ) from error
         run.close_epoch(row)
         advance(0, f"val error {row['val_error']:.1%}")
         if checkpoint is not None and task.processes.first:
@@ -116,6 +125,27 @@ class Run:
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
         self.best = _copy(self.network)
+        self.of = settings.model_dump() | {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed}
+
+    def largest_batch(self) -> int:
+        """How many images fit into memory at once: tried with empty images, half as many each time.
+
+        Only the gradients of this batch are made and forgotten; the weights stay.
+        """
+        size, shape = self.settings.batch_size // 2, self.task.train.batch(np.arange(1)).shape[1:]
+        while size > 1:
+            try:
+                images = torch.zeros((size, *shape), dtype=torch.uint8, device=self.task.device)
+                scores = forward(self.network, to_input(images, self.task.normalisation), self.task.precision)
+                self.criterion(scores, torch.zeros(size, dtype=torch.long, device=self.task.device)).backward()
+                return size
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                size //= 2
+            finally:
+                self.optimizer.zero_grad()
+        return 1
 
     def train_epoch(self, advance: Advance) -> dict[str, float]:
         """Every image once, in a new order; gives the learning rate at its end, and loss and error on the way."""
@@ -156,7 +186,8 @@ class Run:
         x = to_input(images, task.normalisation)
         scores = forward(network, x, task.precision)
         loss = self.criterion(scores, labels)
-        if task.device.type == "cpu" or step % 20 == 0:  # on a GPU, asking makes it wait
+        # On a GPU, asking makes it wait; at an epoch's end nothing may slip through to the checkpoint.
+        if task.device.type == "cpu" or step % 20 == 0 or (step + 1) % self.steps == 0:
             self._must_be_finite(loss, x, step, rate)
         self.optimizer.zero_grad()
         (loss * weight).backward()
@@ -199,6 +230,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: tensors and plain values."""
         return {
+            "of": self.of,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else {"steps": self.average.steps, "values": self.average.values},
@@ -207,8 +239,19 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises:
+            PipelineError: it belongs to other settings.
+        """
         device = self.task.device
+        other = {key: value for key, value in state["of"].items() if self.of.get(key) != value}
+        if other:
+            differing = ", ".join(f"{key} was {value!r} and is {self.of.get(key)!r}" for key, value in other.items())
+            raise PipelineError(
+                f"the checkpoint belongs to other settings: {differing}; set them as they were to go on, or delete "
+                "it to start anew"
+            )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
@@ -217,6 +260,11 @@ class Run:
         self.best = _to(state["best"], device)
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Of a GPU, or of the processor, for which torch has no class."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

@@ -105,7 +105,12 @@ class Optimizer:
 
 
 def _mappings(groups: list[Group], settings: Training, decay: bool) -> list[dict[str, Any]]:
-    return [
-        {"params": group.parameters} | ({"weight_decay": settings.weight_decay * group.decay} if decay else {})
-        for group in groups
-    ]
+    mappings = []
+    for group in groups:
+        mapping: dict[str, Any] = {"params": group.parameters}
+        if decay:
+            mapping["weight_decay"] = settings.weight_decay * group.decay
+        if group.momentum is not None:
+            mapping["momentum"] = group.momentum
+        mappings.append(mapping)
+    return mappings

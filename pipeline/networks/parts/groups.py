@@ -17,6 +17,7 @@ class Group:
         until: share of the training after which they stay as they are; the rate falls to 0 there in a straight line.
         orthogonal: Muon, where the optimiser is muon; else SGD.
         decay: times the weight decay.
+        momentum: in the place of the settings'; None: as they say.
     """
 
     parameters: list[nn.Parameter]
@@ -24,6 +25,7 @@ class Group:
     until: float = 1.0
     orthogonal: bool = False
     decay: float = 1.0
+    momentum: float | None = None
 
 
 def groups_of(network: nn.Module) -> list[Group]:

@@ -1,0 +1,81 @@
+"""A trained network in results/cnn/<network>/: weights as safetensors, all else as JSON; nothing is unpickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pipeline import catalogue
+from pipeline.errors import PipelineError
+from pipeline.files import read_json, write_json
+from pipeline.networks.parts.switches import switch
+from pipeline.settings import Training
+from pipeline.training.images import Normalisation
+
+WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A network that can score new images.
+
+    Attributes:
+        network: with its weights, in evaluation mode.
+        image_shape: (channels, H, W) of what it takes.
+        classes: names, in the order of its scores.
+        normalisation: of its input.
+    """
+
+    network: nn.Module
+    image_shape: tuple[int, int, int]
+    classes: list[str]
+    normalisation: Normalisation
+
+
+def store(folder: Path, key: str, settings: Training, stored: Stored) -> None:
+    """Write the network, and what is needed to build it again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.contiguous() for name, value in stored.network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    architecture = {
+        "network": key,
+        "variant": catalogue.BY_KEY[key].load().variant(settings, stored.image_shape),
+        "settings": settings.model_dump(),
+        "image_shape": list(stored.image_shape),
+        "classes": stored.classes,
+        "mean": stored.normalisation.mean,
+        "std": stored.normalisation.std,
+    }
+    write_json(folder / ARCHITECTURE, architecture)
+
+
+def load(folder: Path) -> Stored:
+    """Read it back, on the CPU.
+
+    Raises:
+        PipelineError: it is missing, damaged, or of other code; the sentence names the stage to rerun.
+    """
+    stage = f"cnn@{folder.name}"
+    found: dict[str, Any] = read_json(folder / ARCHITECTURE, stage)
+    try:
+        key = found["network"]
+        module = catalogue.BY_KEY[key].load()
+        settings = module.Settings(**found["settings"])
+        channels, height, width = found["image_shape"]
+        network = switch(module.build(settings, (channels, height, width), len(found["classes"])), key, settings)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PipelineError(f"{folder}: the network cannot be read ({reason}); rerun the stage {stage}") from error
+    return Stored(
+        network.eval().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        (channels, height, width),
+        found["classes"],
+        Normalisation(found["mean"], found["std"]),
+    )
