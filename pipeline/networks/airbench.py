@@ -54,7 +54,6 @@ class Airbench(nn.Module):
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.flatten = nn.Flatten()
         self.head = nn.Linear(maps[-1], classes, bias=False)
-        nn.init.normal_(self.head.weight)
         self.scale = Scale(SCORES)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
