@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +23,6 @@ def reserve(descriptor: int, size: int) -> None:
     """Claim disk space for an open file, where the system can (not on macOS)."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
-
-
-def _store(
-    out: np.memmap, part: slice, vectors: np.ndarray, path: Path, state_path: Path, state: dict[str, float]
-) -> None:
-    """A shard's vectors first, then the note that they are there."""
-    try:
-        out[part] = vectors
-        out.flush()
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
-    write_json(state_path, state)
 
 
 @dataclass(frozen=True)
@@ -58,24 +45,21 @@ class Shards:
         path, state_path = self.folder / f"{name}.npy", self.folder / f"{name}.json"
         done, seconds, out = self._resume(path, state_path, count)
         advance(done)
-        # The disk may be slow: while one shard goes there, the next is computed.
-        with ThreadPoolExecutor(1) as disk:
-            stored: Future[None] | None = None
-            for part in slices(count, SHARD):
-                if part.stop <= done:
-                    continue
-                started = time.perf_counter()
-                vectors = batches(part)
-                seconds += time.perf_counter() - started
-                if out is None:
-                    out = self._create(path, count, vectors)
-                if stored is not None:
-                    stored.result()
-                state = {"done": part.stop, "seconds": seconds, "count": count}
-                stored = disk.submit(_store, out, part, vectors, path, state_path, state)
-                advance(part.stop - part.start)
-            if stored is not None:
-                stored.result()
+        for part in slices(count, SHARD):
+            if part.stop <= done:
+                continue
+            started = time.perf_counter()
+            vectors = batches(part)
+            seconds += time.perf_counter() - started
+            if out is None:
+                out = self._create(path, count, vectors)
+            try:
+                out[part] = vectors
+                out.flush()
+            except OSError as error:
+                raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
+            write_json(state_path, {"done": part.stop, "seconds": seconds, "count": count})
+            advance(part.stop - part.start)
         return seconds
 
     def _resume(self, path: Path, state_path: Path, count: int) -> tuple[int, float, np.memmap | None]:
