@@ -15,7 +15,7 @@ from tests.conftest import edit
 CHANGES = [
     {"activation": "sigmoid"},
     {"activation": "maxout"},
-    {"batch_size": 20, "label_smoothing": 0.1},
+    {"batch_size": 20, "weight_decay": 0.001},
     {"dropout": 0.5},
 ]
 
@@ -48,7 +48,7 @@ def test_every_change_has_a_row_and_a_senseless_one_says_why(ablated: Path) -> N
         "as it is",
         "activation: sigmoid",
         "activation: maxout",
-        "batch_size: 20, label_smoothing: 0.1",
+        "batch_size: 20, weight_decay: 0.001",
         "dropout: 0.5",
     ]
     assert rows[2]["error"] is None

@@ -112,7 +112,7 @@ def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> 
 
 
 def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
-    edit(repository, {"lenet5.label_smoothing": 0.1})
+    edit(repository, {"lenet5.weight_decay": 0.001})
     assert set(repro(repository)) == {"cnn@lenet5", "kernels@lenet5", "evaluate", "report"}
 
 
@@ -358,6 +358,17 @@ def test_outside_a_project_the_missing_params_are_named(tmp_path: Path) -> None:
     done = pipeline(tmp_path / "p", "prepare")
     assert done.returncode == 1
     assert "params.yaml is missing" in done.stderr
+
+
+def test_views_without_a_mirror_are_a_sentence(project: Path) -> None:
+    from pipeline.errors import PipelineError
+    from pipeline.stages import cnn, prepare
+
+    edit(project, {"features": [], "fusions": [], "lenet5.views": "mirror"})
+    edit(project, {"datasets.objects.augmentation.mirror": False})
+    prepare.run()
+    with pytest.raises(PipelineError, match=r"`lenet5.views` is mirror, but `datasets.objects.augmentation.mirror`"):
+        cnn.run("lenet5")
 
 
 def test_a_batch_larger_than_train_is_a_sentence(project: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from pipeline import device
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
-from pipeline.networks import airbench, lenet5_modern
+from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.settings import STILL, Augmentation, Distortion, Training
 from pipeline.training import loop, prediction, processes
 from pipeline.training.augmentation import Augmenter
@@ -302,6 +302,13 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     fit(one, tmp_path / "c.pt", epochs=1)
     with pytest.raises(PipelineError, match=r"other settings: .*label_smoothing was 0.0 and is 0.1"):
         fit(one, tmp_path / "c.pt", epochs=1, label_smoothing=0.1)
+
+
+def test_a_networks_own_criterion_ignores_nothing_silently() -> None:
+    one = task(lambda: lenet5.build(lenet5.Settings(**PLAN), (3, 32, 32), 2))
+    for changes in ({"label_smoothing": 0.1}, {"output": "sigmoid"}):
+        with pytest.raises(PipelineError, match="criterion of its own"):
+            fit(one, **changes)
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def _run(key: str, chosen: Settings, processes: Processes) -> None:
 
     channels, shape = channels_of(manifest), shape_of(manifest)
     test = Images(splits["test"], channels, task.device)
-    views = parameters.views if chosen.source.augmentation.mirror else "single"
+    views = parameters.views
     predict(network, task, Images(_first(splits["test"], 64), channels, task.device), views)  # warm up
     started = time.perf_counter()
     test_scores = predict(network, task, test, views)

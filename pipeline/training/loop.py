@@ -270,9 +270,14 @@ def _out_of_memory(error: RuntimeError) -> bool:
 def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The network's own, or cross-entropy over classes, or over each class by itself."""
     own: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(network, "loss", None)
-    if own is not None:
-        return own
     smoothing = settings.label_smoothing
+    if own is not None:
+        if smoothing or settings.output != "softmax":
+            raise PipelineError(
+                "this network has a criterion of its own, which knows no `label_smoothing` and no other `output`; set "
+                "them to 0.0 and softmax"
+            )
+        return own
     if settings.output == "softmax":
         return nn.CrossEntropyLoss(label_smoothing=smoothing)
 

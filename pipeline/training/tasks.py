@@ -41,8 +41,14 @@ def make_task(
     """Train the network `key` as `parameters` say on what lies in data/.
 
     Raises:
-        PipelineError: the batch is larger than train, or the device is not there.
+        PipelineError: the batch is larger than train, views need a mirror that the data set does not allow, or the
+            device is not there.
     """
+    if parameters.views != "single" and not chosen.source.augmentation.mirror:
+        raise PipelineError(
+            f"`{key}.views` is {parameters.views}, but `datasets.{chosen.dataset}.augmentation.mirror` is false: "
+            "mirror images would be of other classes; set it to single"
+        )
     train, channels = splits["train"], channels_of(manifest)
     if parameters.batch_size > len(train):
         raise PipelineError(
