@@ -28,6 +28,7 @@ report: $(READY)  ## open the report, or print where it is
 	@echo "report: $(CURDIR)/reports/index.html"
 
 test: $(READY)  ## all tests but the slow ones (minutes on two cores)
+	@sh scripts/find_browser.sh
 	python -m pytest -n 2
 
 test-slow: $(READY)  ## the slow ones
@@ -46,4 +47,4 @@ format: $(READY)  ## let ruff put the code in form
 	ruff check --fix .
 
 clean:  ## remove what the pipeline made (downloads stay)
-	rm -rf data models features results work reports/metrics.json reports/tables reports/plots reports/index.html
+	rm -rf data models features results work reports/metrics.json reports/tables reports/plots reports/errors.json reports/index.html reports/summary.md reports/charts

@@ -127,6 +127,17 @@ def report() -> None:
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="a metrics.json, a folder with one, a git revision, or `workspace`")],
+    second: Annotated[str, typer.Argument(help="likewise")] = "workspace",
+) -> None:
+    """Show what changed between two runs."""
+    from pipeline.stages.compare import run
+
+    run(first, second)
+
+
+@app.command()
 def publish(
     date: Annotated[str, typer.Option(help="YYYY-MM-DD; default: today")] = "",
     changes: Annotated[

@@ -11,9 +11,12 @@ FEATURES = Path("features")
 RESULTS = Path("results")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
+ERRORS = REPORTS / "errors.json"
 TABLES = REPORTS / "tables"
 PLOTS = REPORTS / "plots"
 PAGE = REPORTS / "index.html"
+SUMMARY = REPORTS / "summary.md"
+CHARTS = REPORTS / "charts"
 
 PICTURES = RESULTS / "pictures"
 

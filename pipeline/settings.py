@@ -173,12 +173,14 @@ class Svm(Section):
     """The linear classifier behind a feature; every C is tried with every `positive_weight`, and val chooses.
 
     `positive_weight`: how much more a sample of the class itself weighs than one of the others. `tolerance`: a class
-    stops when its objective is certainly at most this share above the optimum.
+    stops when its objective is certainly at most this share above the optimum. `patience`: a candidate is given up
+    after this many Newton steps without a lower error on val.
     """
 
     C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     positive_weight: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1)]
     tolerance: Fraction
+    patience: Annotated[int, Field(ge=1)]
 
     @property
     def candidates(self) -> list[tuple[float, float]]:

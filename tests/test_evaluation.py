@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from scipy.stats import binomtest
 from pipeline.classifiers.fusion import fit_weights, fuse
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
+from pipeline.evaluation.comparison import compare, conditions
 from pipeline.evaluation.metrics import confusion, per_class_error, ranks, top_k_error, wilson_interval
 from pipeline.evaluation.scores import Cost, read_cost, read_scores, write_result
-from pipeline.evaluation.significance import holm, mcnemar
+from pipeline.evaluation.significance import holm, mcnemar, pairwise, places
 
 SCORES = np.array([[3, 2, 1, 0], [0, 3, 2, 1], [1, 0, 3, 2], [2, 1, 0, 3]], float)
 
@@ -113,3 +115,60 @@ def test_foreign_missing_and_damaged_scores_name_the_stage(tmp_path: Path) -> No
     (tmp_path / "scores.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PipelineError, match=r"scores\.npz: cannot be read.*svm@hog"):
         read_scores(tmp_path, splits(), 4, "svm@hog")
+
+
+def test_all_pairs_are_one_family_of_tests() -> None:
+    random = np.random.default_rng(0)
+    wrong = {name: random.random(300) < share for name, share in {"a": 0.1, "b": 0.12, "c": 0.4}.items()}
+    raw = {pair: mcnemar(wrong[pair[0]], wrong[pair[1]]) for pair in (("a", "b"), ("a", "c"), ("b", "c"))}
+    found = pairwise(wrong)
+    smallest = min(raw, key=lambda pair: raw[pair])
+    assert found[smallest] == pytest.approx(3 * raw[smallest])
+    assert all(found[a, b] == found[b, a] >= raw[a, b] for a, b in raw)
+
+
+def test_places_count_only_sure_differences() -> None:
+    wrong = {name: np.arange(100) < count for name, count in {"a": 10, "b": 12, "c": 30, "d": 31}.items()}
+    # a and c can't be told apart here, though c errs more than b, from which it can.
+    sure = {("b", "c"), ("a", "d"), ("b", "d")}
+    p_values = {
+        (x, y): 0.001 if (x, y) in sure or (y, x) in sure else 0.5 for x in wrong for y in wrong if x != y
+    }  # fmt: skip
+    assert places(wrong, p_values, 0.05) == {"a": (1, 3), "b": (1, 2), "c": (2, 4), "d": (3, 4)}
+
+
+def test_a_single_method_is_first() -> None:
+    assert places({"a": np.ones(3, bool)}, pairwise({"a": np.ones(3, bool)}), 0.05) == {"a": (1, 1)}
+
+
+def _summary(errors: dict[str, tuple[float, float, float]], **other: Any) -> dict[str, Any]:
+    methods = {
+        key: {"test": dict(zip(("top1_error", "top1_low", "top1_high"), values, strict=True)),
+              "cost": {"training_seconds": 10.0}}
+        for key, values in errors.items()
+    }  # fmt: skip
+    images = {"train": 100, "test": 50}
+    base = {"version": 2, "dataset": "digits", "budget": "demo", "seed": 0, "failed": {}, "images": images}
+    return base | {"methods": methods, "fingerprints": {"train": "a", "test": "b"}} | other
+
+
+def test_two_runs_are_compared_method_by_method() -> None:
+    before = _summary({"hog": (20.0, 18.0, 22.0), "lenet5": (10.0, 9.0, 11.0), "alexnet": (5.0, 4.0, 6.0)})
+    after = _summary({"hog": (17.0, 15.0, 17.9), "lenet5": (11.0, 10.0, 12.0), "vgg11": (4.0, 3.0, 5.0)})
+    found = {difference.method: difference for difference in compare(before, after)}
+    assert list(found) == ["hog", "lenet5", "alexnet", "vgg11"]
+    assert {key: difference.change for key, difference in found.items()} == {
+        "hog": -3.0, "lenet5": 1.0, "alexnet": None, "vgg11": None,
+    }  # fmt: skip
+    assert [key for key, difference in found.items() if difference.beyond_intervals] == ["hog"]
+    assert conditions(before, after) == []
+
+
+def test_what_makes_two_runs_unlike_is_said() -> None:
+    before = _summary({}, failed={"hog": "why"})
+    after = _summary({}, seed=1, fingerprints={"train": "a", "test": "c"}, images={"train": 100, "test": 60})
+    assert conditions(before, after) == [
+        "seed: 0 and 1",
+        "test: other images, 50 and 60 (errors are of different images)",
+        "hog: failed in the first run only",
+    ]

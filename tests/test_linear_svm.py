@@ -240,7 +240,7 @@ def model_with_bias(number: float) -> LinearSVM:
 
 def test_val_chooses_candidate_and_step() -> None:
     errors = {0: 0.9, 1: 0.3, 2: 0.2, 3: 0.4, 4: 0.4, 5: 0.2, 6: 0.25}
-    selection = Selection(lambda model: errors[int(model.bias[0])])
+    selection = Selection(lambda model: errors[int(model.bias[0])], patience=9)
     for name, seen in {"C=1": (0, 1, 2, 3), "C=2": (3, 4, 5, 6)}.items():
         selection.begin(name)
         for number in seen:
@@ -252,7 +252,7 @@ def test_val_chooses_candidate_and_step() -> None:
 
 
 def test_of_equal_steps_the_one_nearest_to_the_optimum_is_kept() -> None:
-    selection = Selection(lambda model: 0.5)
+    selection = Selection(lambda model: 0.5, patience=9)
     selection.begin("C=1")
     for number in range(4):
         selection.look(model_with_bias(number))
@@ -262,7 +262,7 @@ def test_of_equal_steps_the_one_nearest_to_the_optimum_is_kept() -> None:
 
 def test_a_candidate_has_no_credit_for_where_it_started() -> None:
     errors = [0.9, 0.2, 0.2, 0.4]
-    selection = Selection(lambda model: errors[int(model.bias[0])])
+    selection = Selection(lambda model: errors[int(model.bias[0])], patience=9)
     for name, seen in {"C=1": (0, 1), "C=2": (2, 3)}.items():
         selection.begin(name)
         for number in seen:
@@ -270,9 +270,39 @@ def test_a_candidate_has_no_credit_for_where_it_started() -> None:
     assert [trial.val_error for trial in selection.trials] == [0.2, 0.4]
 
 
+def test_a_candidate_is_given_up_after_steps_that_bring_no_lower_error() -> None:
+    errors = [0.9, 0.95, 0.5, 0.6, 0.5, 0.4]
+    selection = Selection(lambda model: errors[int(model.bias[0])], patience=2)
+    selection.begin("C=1")
+    # The first step may lead uphill from where the candidate before ended; as low as before is not lower.
+    assert [selection.look(model_with_bias(number)) for number in range(5)] == [True, True, True, True, False]
+    assert selection.trials[0].kept_step == 4
+
+
+def test_the_solver_stops_where_it_is_told_to(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    steps: list[float] = []
+
+    def two_steps(model: LinearSVM) -> bool:
+        steps.append(float(model.objective.sum()))
+        return len(steps) < 3
+
+    solver = Solver(Dense(digits[0]), digits[1], 10)
+    given_up = solver.solve(1.0, tolerance=1e-6, go_on=two_steps)
+    assert len(steps) == 3
+    assert float(given_up.objective.sum()) == steps[-1]
+    assert given_up.gap.max() > 1e-6
+    # What was given up is where the next candidate starts from.
+    assert solver.solve(1.0, tolerance=1e-6).objective.sum() < steps[-1]
+
+
 def test_the_solver_shows_each_step_on_its_way(digits: tuple[np.ndarray, np.ndarray]) -> None:
     seen: list[LinearSVM] = []
-    last = Solver(Dense(digits[0]), digits[1], 10).solve(0.1, tolerance=1e-3, after_step=seen.append)
+
+    def see(model: LinearSVM) -> bool:
+        seen.append(model)
+        return True
+
+    last = Solver(Dense(digits[0]), digits[1], 10).solve(0.1, tolerance=1e-3, go_on=see)
     assert len(seen) > 2
     assert not seen[0].weights.any()
     sums = [model.objective.sum() for model in seen]

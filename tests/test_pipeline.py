@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import layout, settings
+from pipeline import catalogue, layout, settings
 from tests.conftest import ROOT, command, edit, make_project, pipeline
 
 METHODS = {
@@ -30,6 +30,16 @@ METHODS = {
 }
 
 
+def git(folder: Path, *arguments: str) -> None:
+    done = command(folder, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "a state")
+
+
 def repro(folder: Path) -> list[str]:
     """Run `dvc repro`; the stages that it ran, in order."""
     done = command(folder, sys.executable, "-m", "dvc", "repro")
@@ -43,10 +53,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_project(tmp_path_factory.mktemp("repository") / "project")
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
     (folder / "reports").mkdir()
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-        done = command(folder, "git", *identity, *arguments)
-        assert done.returncode == 0, done.stderr
+    git(folder, "init", "-q")
+    commit(folder)
     stages = repro(folder)
     assert len(stages) == 3 + 4 * 6 + 2 + 2 * 2
     return folder
@@ -67,7 +75,9 @@ def test_every_method_has_errors_and_the_report_stands(repository: Path) -> None
             assert values[split]["top5_error"] <= values[split]["top1_error"]
         assert values["cost"]["training_seconds"] > 0
     page = (repository / layout.PAGE).read_text()
-    assert "Leaderboard by era" in page
+    assert "Can I trust this?" in page
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))  # type: ignore[union-attr]
+    assert {method["key"] for method in shown["methods"]} == METHODS
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
 
 
@@ -84,18 +94,30 @@ def test_outputs_lie_on_the_disk_once(repository: Path) -> None:
 def test_git_sees_nothing_but_the_lock_file(repository: Path) -> None:
     status = command(repository, "git", "status", "--short").stdout.split()
     assert status == ["??", "dvc.lock"]
+    commit(repository)  # so that later runs can be compared with this one
 
 
 def test_dvc_shows_metrics_and_plots(repository: Path) -> None:
     shown = command(repository, sys.executable, "-m", "dvc", "metrics", "show", "--json")
     assert shown.returncode == 0, shown.stderr
-    assert "top1_error" in shown.stdout
+    for key, values in metrics(repository)["methods"].items():
+        assert f'"{key}": {values["test"]["top1_error"]}' in shown.stdout
     plots = command(repository, sys.executable, "-m", "dvc", "plots", "show", "-o", "plots-page")
     assert plots.returncode == 0, plots.stderr
     page = (repository / "plots-page" / "index.html").read_text()
-    for text in ("Top-1 test error", "Confusion of the best method", "Learning curves"):
+    for text in ("Top-1 test error", "Error against training time", "Confusion of the best method", "Learning curves"):
         assert text in page
     shutil.rmtree(repository / "plots-page")
+
+
+def test_the_summary_has_every_method_and_its_charts(repository: Path) -> None:
+    text = (repository / layout.SUMMARY).read_text()
+    for key in METHODS:
+        assert f"| {catalogue.BY_KEY[key].title} |" in text
+    charts = re.findall(r"\]\((charts/[a-z0-9-]+\.svg)\)", text)
+    assert len(charts) == 2
+    for chart in charts:
+        assert (repository / layout.REPORTS / chart).read_text().startswith("<svg")
 
 
 def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository: Path) -> None:
@@ -104,6 +126,19 @@ def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository:
         *(f"{stage}@hog" for stage in ("codebook", "features", "svm", "pictures")),
         *("fuse@xrce2011", "fuse@all_classical", "evaluate", "report"),
     }
+
+
+def test_a_run_is_compared_with_the_one_before(repository: Path) -> None:
+    before = json.loads(command(repository, sys.executable, "-m", "dvc", "metrics", "diff", "--json").stdout)
+    shown = pipeline(repository, "compare", "HEAD", "workspace")
+    assert shown.returncode == 0, shown.stderr
+    row = next(line for line in shown.stdout.splitlines() if "HOG + SVM" in line)
+    change = before.get("reports/errors.json", {}).get("hog", {"diff": 0.0})["diff"]
+    assert f"{change:+.2f}" in row
+    assert "other images" not in shown.stdout
+    missing = pipeline(repository, "compare", "nowhere")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("error: nowhere: is neither a file or folder nor a revision")
 
 
 def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
@@ -118,9 +153,9 @@ def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
 
 def test_the_reports_code_retrains_nothing(repository: Path) -> None:
     template = repository / "pipeline" / "report" / "templates" / "page.html"
-    template.write_text(template.read_text().replace("Leaderboard by era", "Who wins"))
+    template.write_text(template.read_text().replace("Before and after 2012 on", "Who wins on"))
     assert repro(repository) == ["report"]
-    assert "Who wins" in (repository / layout.PAGE).read_text()
+    assert "Who wins on objects" in (repository / layout.PAGE).read_text()
 
 
 def test_a_removed_method_disappears(repository: Path) -> None:
@@ -128,7 +163,9 @@ def test_a_removed_method_disappears(repository: Path) -> None:
     edit(repository, selected)
     assert set(repro(repository)) == {"fuse@all_classical", "evaluate", "report"}
     assert set(metrics(repository)["methods"]) == {"color_histogram", "hog", "all_classical", "lenet5"}
-    table = (repository / layout.PAGE).read_text().split("</table>")[0]
+    page = (repository / layout.PAGE).read_text()
+    table = page[page.index('<table id="board">') :].split("</table>")[0]
+    assert "LeNet-5" in table
     assert "AlexNet" not in table
 
 

@@ -1,25 +1,32 @@
 from __future__ import annotations
 
+import base64
 import html
+import io
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import layout, settings
 from pipeline.data.contract import SPLITS, load_split
 from pipeline.errors import PipelineError
+from pipeline.evaluation.results import load
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.features.base import Picture
 from pipeline.files import write_json
-from pipeline.report.answer import seconds, tenths
-from pipeline.stages import evaluate, report
+from pipeline.report import gallery, repeat
+from pipeline.report.charts.base import named
+from pipeline.report.words import seconds, tenths
+from pipeline.stages import compare, evaluate, report
 from pipeline.stages.pictures import write_pictures
-from tests.conftest import edit
+from tests.conftest import ROOT, edit
 
 HOSTILE = ['<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}"]
 
@@ -62,6 +69,7 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
         tuning = [{"candidate": "C=1 <b>", "value": 1.0, "val_error": 0.5, "chosen": True}]
         write_result(folder, scores, chosen, Cost(10.0, 0.001, 1000, 500, None, "cpu", "fp32", 2), tuning)
         if family == "feature":
+            write_json(folder / "vectors.json", {"dimensions": 9, "training_vectors": 48, "codebook_numbers": 0})
             shown = [Picture("a <b>caption", np.zeros((9, 9, 3), np.uint8))] if key == "hog" else []
             write_pictures(layout.PICTURES / key, shown)
         if family == "network":
@@ -70,6 +78,9 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"step\t{curve}\n1\t0.5\n2\t0.4\n")
             write_json(folder / "live" / "metrics.json", {"best_epoch": 2})
+            (folder / "statistics.csv").write_text(
+                "epoch,layer,gradient\n1,c1,0.1\n1,relu,\n1,out,0.2\n2,c1,0.01\n2,out,0.3\n"
+            )
             layer = {"name": "C1", "kind": "convolution K=5 S=1", "output": [6, 20, 20], "parameters": 156}
             write_json(folder / "layers.json", [layer | {"multiply_adds": 60_000}])
             write_json(folder / "architecture.json", {"variant": "a <b>stem"})
@@ -158,12 +169,12 @@ def test_figures_in_the_page_are_those_of_metrics_json(project: Path) -> None:
 
 def test_the_better_era_is_named_and_a_tie_is_called_one(project: Path) -> None:
     fake_results(project, list("abcdefgh"), {"hog": 0.2, "lenet5": 0.95}, per_class=30)
-    assert "The networks win here: LeNet-5 errs on" in html.unescape(page())
+    assert "The networks win here, by " in html.unescape(page())
 
 
 def test_the_old_way_may_win(project: Path) -> None:
     fake_results(project, list("abcdefgh"), {"hog": 0.95, "lenet5": 0.3}, per_class=30)
-    assert "The hand-crafted features win here: HOG + SVM errs on" in html.unescape(page())
+    assert "The hand-crafted features win here, by " in html.unescape(page())
 
 
 def test_an_undecided_comparison_says_so(project: Path) -> None:
@@ -206,22 +217,85 @@ def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:
     assert layout.PAGE.read_text(encoding="utf-8") == first
 
 
-def test_missing_scores_name_the_stage(project: Path) -> None:
-    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
-    (layout.results_of("network", "lenet5") / "scores.npz").unlink()
-    with pytest.raises(PipelineError, match=r"lenet5/scores\.npz: cannot be read.*rerun the stage cnn@lenet5"):
-        evaluate.run()
-
-
-def test_nan_scores_in_a_file_are_refused(project: Path) -> None:
-    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
-    path = layout.results_of("feature", "hog") / "scores.npz"
+def damage(key: str, how: str) -> None:
+    """Spoil one method's scores."""
+    family = "network" if key in ("lenet5", "alexnet") else "feature"
+    path = layout.results_of(family, key) / "scores.npz"  # type: ignore[arg-type]
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    arrays["test"][3, 2] = np.nan
-    np.savez(path, **arrays)
-    with pytest.raises(PipelineError, match=r"1 of 48 images have NaN or infinite scores.*number 3"):
+    if how == "missing":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif how == "NaN":
+        arrays["test"][3, 2] = np.nan
+        np.savez(path, **arrays)
+    elif how == "other ids":
+        np.savez(path, **(arrays | {"test_ids": arrays["test_ids"][::-1]}))
+    elif how == "fewer classes":
+        np.savez(path, **(arrays | {"test": arrays["test"][:, :-1]}))
+    elif how == "no cost":
+        (path.parent / "cost.json").unlink()
+    elif how == "older cost":
+        write_json(path.parent / "cost.json", {"training_seconds": 1.0})
+    elif how == "no curve":
+        (path.parent / "live" / "plots" / "metrics" / "val_error.tsv").write_text("step\n1\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("missing", r"scores\.npz: cannot be read"),
+        ("truncated", r"scores\.npz: cannot be read"),
+        ("NaN", r"scores\.npz: 1 of 48 images have NaN or infinite scores \(the first: number 3\)"),
+        ("other ids", r"scores\.npz: was made for other images than those in data/test"),
+        ("fewer classes", r"scores\.npz: have the shape \(48, 5\), expected 48×6"),
+        ("no cost", r"cost\.json: cannot be read"),
+        ("older cost", r"cost\.json: was written by another version"),
+        ("no curve", r"val_error\.tsv: cannot be read"),
+    ],
+)
+def test_a_method_without_usable_results_is_marked_and_the_rest_is_reported(
+    project: Path, how: str, sentence: str
+) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7, "alexnet": 0.8})
+    damage("lenet5", how)
+    text = " ".join(Tags(page()).text.split())
+    metrics = json.loads(layout.METRICS.read_text())
+    assert set(metrics["methods"]) == {"hog", "alexnet"}
+    assert re.search(rf"results/cnn/lenet5/.*{sentence}.*rerun ", metrics["failed"]["lenet5"])
+    assert "cnn@lenet5" in metrics["failed"]["lenet5"] or how in ("NaN", "fewer classes")
+    assert metrics["failed"]["lenet5"] in text
+    assert "Without LeNet-5: no result that can be used" in text
+    assert "1 selected methods have no result" in text
+
+
+def test_no_usable_result_at_all_is_an_error(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5})
+    damage("hog", "missing")
+    with pytest.raises(PipelineError, match=r"no method has a result.*hog/scores\.npz: cannot be read.*svm@hog"):
         evaluate.run()
+
+
+def test_what_was_damaged_after_evaluation_is_left_out_too(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7, "alexnet": 0.8})
+    evaluate.run()
+    damage("lenet5", "truncated")
+    (layout.results_of("network", "alexnet") / "layers.json").unlink()
+    report.run()
+    text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
+    assert "Without LeNet-5" in text
+    assert re.search(
+        r"Left out of this page \S*alexnet/layers\.json: cannot be read .* rerun the stage cnn@alexnet", text
+    )
+
+
+def test_metrics_of_another_version_name_the_stage(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
+    evaluate.run()
+    write_json(layout.METRICS, json.loads(layout.METRICS.read_text()) | {"version": 1})
+    with pytest.raises(PipelineError, match=r"metrics\.json: was written by another version.*rerun the stage evaluate"):
+        report.run()
 
 
 def test_the_winner_is_compared_by_mcnemar_and_ties_are_marked(project: Path) -> None:
@@ -232,7 +306,8 @@ def test_the_winner_is_compared_by_mcnemar_and_ties_are_marked(project: Path) ->
     assert methods["lenet5"]["tied_with_best"]
     assert not methods["color_histogram"]["tied_with_best"]
     assert methods["color_histogram"]["p_equal_to_best"] < 1e-3
-    assert len(re.findall('cannot be told from the best">=', text)) == 1
+    assert [methods[key]["place"] for key in ("hog", "lenet5", "color_histogram")] == [[1, 2], [1, 2], [3, 3]]
+    assert re.findall(r"<tr data-era[^>]*><td[^>]*>([\d–]+)</td>", text) == ["1–2", "1–2", "3"]
     assert settings.load().evaluation.confidence == 0.95
 
 
@@ -247,3 +322,118 @@ def test_figures_are_rounded_as_in_the_charts() -> None:
     # 14.25 is a tie in binary too; 23.95 and 30.65 lie a little below theirs, 99.95 above.
     values = {14.25: "14.3", 23.95: "23.9", 30.65: "30.6", 99.95: "100.0", 0.0: "0.0"}
     assert {value: tenths(value) for value in values} == values
+
+
+def test_the_defaults_that_a_report_compares_with_are_the_projects_own() -> None:
+    assert repeat.DEFAULTS.read_text() == (ROOT / "params.yaml").read_text(), (
+        "cp params.yaml pipeline/report/defaults.yaml"
+    )
+
+
+def test_changed_settings_become_one_command(project: Path) -> None:
+    (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    assert repeat.changes(project / "params.yaml") == []
+    assert repeat.command([]) == "make repro"
+    edit(project, {"dataset": "digits", "hog.svm.C": [0.1, 0.3, 1.0, 10.0], "prepare.train_limit": 50,
+                   "datasets.digits.augmentation.crop": 0.5})  # fmt: skip
+    found = repeat.changes(project / "params.yaml")
+    assert [(change.key, change.value, change.default) for change in found] == [
+        ("dataset", "digits", "objects"),
+        ("prepare.train_limit", "50", "null"),
+        ("datasets.digits.augmentation.crop", "0.5", "null"),
+        ("hog.svm.C", "[0.1, 0.3, 1, 10]", "[0.1, 0.3, 1, 3]"),
+    ]
+    words = shlex.split(repeat.command(found))
+    assert words[:2] == ["dvc", "exp"]
+    assert "hog.svm.C=[0.1, 0.3, 1, 10]" in words
+
+
+def test_added_and_removed_settings_are_changes_too(project: Path) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("seed: 0 ", "sead: 0 ")
+    (project / "params.yaml").write_text(text)
+    found = [(change.key, change.value, change.default) for change in repeat.changes(project / "params.yaml")]
+    assert found == [("sead", "0", "–"), ("seed", "–", "0")]
+
+
+def test_names_do_not_lie_on_each_other() -> None:
+    # The lowest comes first; what lies at its height and near it stays without a name, what is far does not.
+    assert named([0.1, 0.3, 0.9, 0.1], [0.10, 0.12, 0.11, 0.5], [True] * 4) == [True, False, True, True]
+    assert named([0.1, 0.3], [0.10, 0.12], [False, True]) == [False, True]
+
+
+def test_descriptors_are_shown_with_their_numbers(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
+    row = re.search(r'<th scope="row">HOG \+ SVM</th><td>(?!\d)(?:(?!</tr>).)*settings.*?</tr>', page(), re.S)
+    assert row is not None
+    assert "orientations 9, pixels_per_cell auto, cells_per_block 2" in row.group()
+    assert re.findall(r'<td class="n">(\d+)</td>', row.group()) == ["9", "48", "0", "500"]
+
+
+def test_pictures_of_the_page_show_what_was_asked_for(project: Path) -> None:
+    fake_results(project, list("abcdefgh"), {"hog": 0.5, "lenet5": 0.8}, per_class=20)
+    outcome = load(settings.load())
+    shown = outcome.results[::-1]  # LeNet-5 is older: the page's order is hand-crafted, then learned
+    pool = gallery.pick(outcome.splits["test"], list("abcdefgh"), outcome.results, shown)
+    assert [result.method.key for result in shown] == ["hog", "lenet5"]
+    listed = gallery.pictures(pool, shown, 5)
+    assert len(listed) == 5
+    for picture in listed:
+        old, new = (picture.guesses[title] for title in ("HOG + SVM", "LeNet-5"))
+        assert not old[0].right
+        assert new[0].right
+        assert new[0].name == picture.truth
+        number = picture.y * pool.columns + picture.x
+        assert pool.names[number] == picture.name
+        percents = [guess.percent for guess in new]
+        assert percents == sorted(percents, reverse=True)
+        assert sum(percents) <= 100.5
+    # Each picked image lies in the sheet where the page looks for it.
+    index = outcome.splits["test"].ids.index(listed[0].name)
+    encoded = base64.b64decode(pool.sheet.split(",")[1])
+    sheet = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+    tile = sheet[24 * listed[0].y : 24 * (listed[0].y + 1), 24 * listed[0].x : 24 * (listed[0].x + 1)]
+    difference = np.abs(tile.astype(int) - np.asarray(outcome.splits["test"].images[index]).astype(int))
+    others = [
+        np.abs(tile.astype(int) - np.asarray(image).astype(int)).mean() for image in outcome.splits["test"].images
+    ]
+    assert difference.mean() == min(others)
+
+
+def test_the_summary_is_markdown_that_nothing_breaks(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7, "alexnet": 0.6})
+    damage("alexnet", "missing")
+    page()
+    text = layout.SUMMARY.read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count(" | ") for line in table} == {7}
+    assert [line.split(" | ")[1] for line in table[2:]] == ["LeNet-5", "HOG + SVM", "AlexNet"]
+    assert table[-1].startswith("| failed | AlexNet |")
+    methods = json.loads(layout.METRICS.read_text())["methods"]
+    for key, line in (("lenet5", table[2]), ("hog", table[3])):
+        test = methods[key]["test"]
+        assert f"| {tenths(test['top1_error'])} ({tenths(test['top1_low'])}–{tenths(test['top1_high'])}) |" in line
+    for chart in ("errors-top1", "cost-training"):
+        assert f"(charts/{chart}.svg)" in text
+        assert '<rect width="100%" height="100%" fill="#ffffff"/>' in (layout.CHARTS / f"{chart}.svg").read_text()
+
+
+def test_two_folders_are_compared(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
+    evaluate.run()
+    other = json.loads(layout.METRICS.read_text())
+    hog = other["methods"]["hog"]["test"]
+    hog |= {"top1_error": hog["top1_error"] + 30, "top1_low": hog["top1_low"] + 30, "top1_high": hog["top1_high"] + 30}
+    write_json(project / "other" / "reports" / "metrics.json", other | {"seed": 7})
+    compare.run("other", "reports")
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if "HOG + SVM" in line)
+    assert "-30.00" in row
+    assert "beyond" in row
+    assert "+0.00" in next(line for line in text.splitlines() if "LeNet-5" in line)
+    assert "seed: 7 and 0" in text
+    (project / "empty").mkdir()
+    with pytest.raises(PipelineError, match=r"empty: holds no metrics\.json"):
+        compare.run("empty", "reports")
+    write_json(project / "old.json", {"methods": {}})
+    with pytest.raises(PipelineError, match=r"old\.json: was written by another version"):
+        compare.run("old.json", "reports")

@@ -102,16 +102,16 @@ class Solver:
         positive_weight: float = 1.0,
         tolerance: float = 0.01,
         max_steps: int = 50,
-        after_step: Callable[[LinearSVM], None] = lambda model: None,
+        go_on: Callable[[LinearSVM], bool] = lambda model: True,
     ) -> LinearSVM:
-        """Continue from the present solution until every class is within `tolerance` · P of its minimum.
+        """Continue from the present solution until every class is within `tolerance` · P of its minimum, or given up.
 
         Args:
             c: the weight C of the loss.
             positive_weight: samples of the class itself weigh this many times more than the others.
             tolerance: P − D as a share of P.
             max_steps: Newton steps.
-            after_step: called with where the solver starts, and with where each step led.
+            go_on: asked with where the solver starts, and with where each step led; False ends it there.
         """
         costs = np.where(self._signs > 0, np.float32(c * positive_weight), np.float32(c))
         before = self._passes
@@ -123,10 +123,10 @@ class Solver:
             slack = _slack(self._signs[active], self._margins[active])
             gradient = self._points[active] - self._backward(2 * costs[active] * slack * self._signs[active])
             objective[active], gap[active] = _bounds(self._points[active], slack, gradient, costs[active])
-            after_step(self._model(objective, gap, before))
+            wanted = go_on(self._model(objective, gap, before))
             going = gap[active] > tolerance
             active, slack, gradient = active[going], slack[going], gradient[going]
-            if len(active) == 0 or step == max_steps:
+            if len(active) == 0 or step == max_steps or not wanted:
                 break
             moved = self._newton_step(active, slack, gradient, costs[active])
             active = active[moved > 0]  # no step helps: float32 can't tell the difference any more

@@ -14,11 +14,16 @@ from pipeline.classifiers.linear_svm import LinearSVM
 
 @dataclass
 class Trial:
-    """One candidate: its lowest error on val, and the Newton steps that it took to get there and in all."""
+    """One candidate: its lowest error on val, and the Newton steps that it took to get there and in all.
+
+    Attributes:
+        lowered: the step that brought a lower error than all before; `kept_step` may be a later one, as low.
+    """
 
     name: str
     val_error: float = float("inf")
     kept_step: int = 0
+    lowered: int = 0
     steps: int = 0
 
 
@@ -28,6 +33,7 @@ class Selection:
 
     Attributes:
         val_error: of a solution.
+        patience: a candidate is given up after so many steps without a lower error.
         trials: one for each candidate so far.
         best: the solution with the lowest error; of equals in one trial the last, which is nearest to the optimum, and
             of equal trials the first.
@@ -35,6 +41,7 @@ class Selection:
     """
 
     val_error: Callable[[LinearSVM], float]
+    patience: int
     trials: list[Trial] = field(default_factory=list)
     best: LinearSVM | None = None
     best_trial: int = 0
@@ -43,13 +50,20 @@ class Selection:
         """A new candidate."""
         self.trials.append(Trial(name))
 
-    def look(self, model: LinearSVM) -> None:
-        """The present candidate's next solution; the first is where it starts, which belongs to the one before."""
+    def look(self, model: LinearSVM) -> bool:
+        """Take the present candidate's next solution; the first is where it starts, which belongs to the one before.
+
+        Returns:
+            whether it is worth going on.
+        """
         trial, number = self.trials[-1], len(self.trials) - 1
         error = self.val_error(model)
         reached = min(other.val_error for other in self.trials)
         if error < reached or (error == reached and self.best_trial == number):
             self.best, self.best_trial = model, number
+        if error < trial.val_error or trial.steps == 1:
+            trial.lowered = trial.steps
         if error <= trial.val_error or trial.steps == 1:
             trial.val_error, trial.kept_step = error, trial.steps
         trial.steps += 1
+        return trial.steps - 1 - trial.lowered < self.patience

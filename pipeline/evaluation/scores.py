@@ -83,8 +83,19 @@ def read_scores(folder: Path, splits: dict[str, Split], classes: int, stage: str
 
 
 def read_cost(folder: Path, stage: str) -> Cost:
-    """A method's cost."""
-    return Cost(**read_json(folder / "cost.json", stage))
+    """A method's cost.
+
+    Raises:
+        PipelineError: the file can't be read, or another version of this project wrote it.
+    """
+    path = folder / "cost.json"
+    found = read_json(path, stage)
+    try:
+        return Cost(**found)
+    except TypeError as error:
+        raise PipelineError(
+            f"{path}: was written by another version of this project; rerun the stage {stage}"
+        ) from error
 
 
 def _check(values: np.ndarray, count: int, classes: int | None, where: str) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import combinations
+
 import numpy as np
 from scipy.stats import binomtest
+
+Place = tuple[int, int]
 
 
 def mcnemar(wrong_a: np.ndarray, wrong_b: np.ndarray) -> float:
@@ -30,3 +35,42 @@ def holm(p_values: list[float]) -> list[float]:
         largest = max(largest, min(1.0, p_values[index] * (len(p_values) - position)))
         adjusted[index] = largest
     return [float(value) for value in adjusted]
+
+
+def pairwise(wrong: Mapping[str, np.ndarray]) -> dict[tuple[str, str], float]:
+    """p-values that two methods err equally often, for all pairs both ways round: McNemar, adjusted by Holm.
+
+    Args:
+        wrong: bool (N,) for each method, on the same images.
+    """
+    pairs = list(combinations(wrong, 2))
+    found = {}
+    for (a, b), p in zip(pairs, holm([mcnemar(wrong[a], wrong[b]) for a, b in pairs]), strict=True):
+        found[a, b] = found[b, a] = p
+    return found
+
+
+def places(
+    wrong: Mapping[str, np.ndarray], p_values: Mapping[tuple[str, str], float], level: float
+) -> dict[str, Place]:
+    """The places that each method may have: behind all that surely err less, before all that surely err more.
+
+    Since the p-values are adjusted, equals are told apart anywhere in the list with a probability of at most `level`.
+
+    Args:
+        wrong: bool (N,) for each method.
+        p_values: of `pairwise`.
+        level: below it a difference is no chance.
+    """
+    errors = {key: int(values.sum()) for key, values in wrong.items()}
+
+    def surely_better(a: str, b: str) -> bool:
+        return errors[a] < errors[b] and p_values[a, b] < level
+
+    return {
+        key: (
+            1 + sum(surely_better(other, key) for other in wrong if other != key),
+            len(wrong) - sum(surely_better(key, other) for other in wrong if other != key),
+        )
+        for key in wrong
+    }

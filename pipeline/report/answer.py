@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pipeline.evaluation import metrics, significance
-from pipeline.evaluation.summary import Result, titled
+from pipeline.evaluation.results import Result
+from pipeline.evaluation.summary import titled
+from pipeline.report.words import p_value, seconds, tenths
 
 
 def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
@@ -36,18 +37,19 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
     winner, loser = sorted((old, new), key=lambda result: error_of(summary, result))
     wrong = [metrics.ranks(result.scores["test"], labels) > 0 for result in (winner, loser)]
     p = significance.mcnemar(wrong[0], wrong[1])
+    points = f"{tenths(error_of(summary, loser) - error_of(summary, winner))} points"
     both = f"{_with_interval(summary, winner)}; {_with_interval(summary, loser)}"
     if p < 1 - summary["confidence"]:
         verdict = (
-            f"The {'networks' if winner is new else 'hand-crafted features'} win here: {both}. "
-            f"The difference on the same images is more than chance (McNemar's test, p {_p(p)}). "
+            f"The {'networks' if winner is new else 'hand-crafted features'} win here, by {points}: {both}. "
+            f"The difference on the same images is more than chance (McNemar's test, p {p_value(p)}). "
             "Each era is represented by its best method on val."
         )
     else:
         verdict = (
             f"Nothing is decided here: {both}. "
-            f"A difference like this on the same images can be chance (McNemar's test, p {_p(p)}); more test images "
-            "would tell."
+            f"A difference like this on the same images can be chance (McNemar's test, p {p_value(p)}); "
+            "more test images would tell."
         )
     return [verdict, _price(summary, old, new)]
 
@@ -68,21 +70,3 @@ def _price(summary: dict[str, Any], old: Result, new: Result) -> str:
         f"({a['device'] if a['device'] == b['device'] else a['device'] + ' and ' + b['device']}; tuning included, "
         "prediction in batches)."
     )
-
-
-def tenths(value: float) -> str:
-    """One decimal, rounded as the charts' JavaScript does it: the exact binary value, ties upwards."""
-    return str(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))
-
-
-def seconds(value: float) -> str:
-    """A duration for a reader."""
-    if value < 120:
-        return f"{value:.3g} s" if value < 10 else f"{value:.0f} s"
-    if value < 7200:
-        return f"{value / 60:.0f} min"
-    return f"{value / 3600:.1f} h"
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

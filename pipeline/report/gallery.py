@@ -1,16 +1,72 @@
-"""Test images with two methods' five best guesses each, as in the AlexNet paper's figure."""
+"""Test images with methods' five best guesses each, as in the AlexNet paper's figure.
+
+A page can't hold every image, so some are picked for every pair of methods; the page's script filters those.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from pipeline.data.contract import Split
-from pipeline.evaluation.metrics import ranks
-from pipeline.evaluation.summary import Result
-from pipeline.report.pictures import data_uri
+from pipeline.evaluation.results import Result
+from pipeline.report.pictures import data_uri, sheet
+
+GUESSES = 5
+MOST = 300  # images in all
+OF_EACH_PAIR = 4
+OF_EACH_METHOD = 6
+COLUMNS = 20  # of the sheet
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What one method says of some images.
+
+    Attributes:
+        classes: int (N, ≤ 5), best guess first.
+        percent: float (N, ≤ 5), shares of the scores.
+    """
+
+    classes: np.ndarray
+    percent: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The picked images, all in one sheet.
+
+    Attributes:
+        names: ids of the images.
+        truths: int (N,).
+        opinions: of each method, by its key.
+        classes: their names.
+        sheet: a data URI.
+        columns, rows: of the sheet.
+    """
+
+    names: list[str]
+    truths: np.ndarray
+    opinions: dict[str, Opinions]
+    classes: list[str]
+    sheet: str
+    columns: int
+    rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For the page's script."""
+        return {
+            "columns": self.columns,
+            "names": self.names,
+            "truths": self.truths.tolist(),
+            "classes": self.classes,
+            "guesses": {key: [said.classes.tolist(), said.percent.tolist()] for key, said in self.opinions.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -24,78 +80,122 @@ class Guess:
 
 @dataclass(frozen=True)
 class Picture:
-    """One test image and what each method says."""
+    """One test image, where it lies in the sheet, and what each of some methods says, by their titles."""
 
-    uri: str
+    x: int
+    y: int
     name: str
     truth: str
     guesses: dict[str, list[Guess]]
 
 
-@dataclass(frozen=True)
-class Room:
-    """Pictures that belong together."""
-
-    title: str
-    text: str
-    pictures: list[Picture]
-
-
-def rooms(split: Split, classes: list[str], old: Result | None, new: Result | None, count: int) -> list[Room]:
-    """What the new one fixed, what the old one got right, where both fail, the best and the worst of the better one.
+def pick(split: Split, classes: list[str], results: list[Result], shown: list[Result]) -> Pool:
+    """Pick images: first for the methods that are shown at first, then for each method, then for each pair of them.
 
     Args:
         split: test.
-        old, new: the best hand-crafted and the best learned method, as far as there are any.
-        count: pictures in each room, at most.
+        classes: their names.
+        results: of all methods.
+        shown: the one or two methods whose guesses the page shows at first.
     """
-    methods = [result for result in (old, new) if result is not None]
-    shares = {result.method.key: _shares(result.scores["test"]) for result in methods}
-    wrong = {result.method.key: ranks(result.scores["test"], split.labels) > 0 for result in methods}
-    best = min(methods, key=lambda result: wrong[result.method.key].mean()).method
-    truth = {key: share[np.arange(len(split)), split.labels] for key, share in shares.items()}
-    sure = truth[best.key]
-
-    def room(title: str, text: str, chosen: np.ndarray, order: np.ndarray) -> Room:
-        indices = np.flatnonzero(chosen)
-        picked = indices[np.argsort(order[indices], kind="stable")][:count]
-        return Room(title, text, [_picture(int(index), split, classes, methods, shares) for index in picked])
-
-    found = []
-    if old is not None and new is not None:
-        a, b = old.method, new.method
-        found += [
-            room(f"What {b.title} got right and {a.title} did not", "Surest first.",
-                 wrong[a.key] & ~wrong[b.key], -truth[b.key]),
-            room(f"What {a.title} got right and {b.title} did not", "Surest first.",
-                 wrong[b.key] & ~wrong[a.key], -truth[a.key]),
-        ]  # fmt: skip
-    everything = np.ones(len(split), bool)
-    found += [
-        room(f"The best of {best.title}", "The truth has the largest share of the scores.", everything, -sure),
-        room(f"The worst of {best.title}", "The truth has the smallest share of the scores.", everything, sure),
-    ]
-    return [one for one in found if one.pictures]
+    labels = np.asarray(split.labels)
+    first = {result.method.key: _first_guesses(result.scores["test"]) for result in results}
+    right = {key: guess == labels for key, (guess, _) in first.items()}
+    sure = {key: share for key, (_, share) in first.items()}
+    picked: dict[int, None] = {}
+    for indices in _wishes(right, sure, [result.method.key for result in shown]):
+        picked |= dict.fromkeys(indices.tolist())
+        if len(picked) >= MOST:
+            break
+    indices = np.array(sorted(list(picked)[:MOST]), dtype=int)
+    return Pool(
+        names=[split.ids[index] for index in indices],
+        truths=labels[indices],
+        opinions={
+            result.method.key: _opinions(result.scores["test"], indices, _spread(result.scores["test"]))
+            for result in results
+        },
+        classes=classes,
+        sheet=data_uri(sheet(np.asarray(split.images[indices]), COLUMNS)),
+        columns=COLUMNS,
+        rows=-(-len(indices) // COLUMNS),
+    )
 
 
-def _shares(scores: np.ndarray) -> np.ndarray:
+def pictures(pool: Pool, shown: list[Result], count: int) -> list[Picture]:
+    """What the second method got right and the first did not, surest first; of a single method its worst mistakes.
+
+    These stand in the page before its script shows others.
+    """
+    keys = [result.method.key for result in shown]
+    right = {key: pool.opinions[key].classes[:, 0] == pool.truths for key in keys}
+    chosen = ~right[keys[0]] & right[keys[-1]] if len(keys) > 1 else ~right[keys[0]]
+    order = np.argsort(-pool.opinions[keys[-1]].percent[:, 0], kind="stable")
+    return [_picture(pool, int(index), shown) for index in order[chosen[order]][:count]]
+
+
+def _wishes(right: dict[str, np.ndarray], sure: dict[str, np.ndarray], shown: list[str]) -> Iterator[np.ndarray]:
+    """Indices of images worth showing, the most wanted first."""
+
+    def surest(chosen: np.ndarray, key: str, count: int) -> np.ndarray:
+        found = np.flatnonzero(chosen)
+        return found[np.argsort(-sure[key][found], kind="stable")][:count]
+
+    if len(shown) == 2:
+        a, b = shown
+        yield surest(right[b] & ~right[a], b, 24)
+        yield surest(right[a] & ~right[b], a, 24)
+        yield surest(~right[a] & ~right[b], b, 12)
+        yield surest(right[a] & right[b], b, 12)
+    for key in right:
+        yield surest(~right[key], key, OF_EACH_METHOD)
+    yield surest(~np.any(list(right.values()), axis=0), next(iter(right)), 12)
+    yield surest(np.all(list(right.values()), axis=0), next(iter(right)), 6)
+    for a, b in permutations(right, 2):
+        yield surest(right[b] & ~right[a], b, OF_EACH_PAIR)
+
+
+def _spread(scores: np.ndarray) -> float:
+    """The common spread of scores around each image's mean, a third of which is one unit of the softmax."""
+    squares = sum(
+        float(((part - part.mean(axis=1, keepdims=True)) ** 2).sum()) for part in _chunks(scores.astype(np.float32))
+    )
+    return max(float(np.sqrt(squares / scores.size)), 1e-9) / 3
+
+
+def _chunks(scores: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(scores), CHUNK):
+        yield scores[start : start + CHUNK]
+
+
+def _first_guesses(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best guess, int (N,), and its share of the scores, float (N,)."""
+    unit = _spread(scores)
+    shares = [1 / np.exp((part - part.max(axis=1, keepdims=True)) / unit).sum(axis=1) for part in _chunks(scores)]
+    return scores.argmax(axis=1), np.concatenate(shares)
+
+
+def _opinions(scores: np.ndarray, indices: np.ndarray, unit: float) -> Opinions:
     """Softmax of scores brought to a common spread, so that bars of margins and of logits can be compared.
 
     They show an order and a relation, not calibrated probabilities.
     """
-    spread = scores - scores.mean(axis=1, keepdims=True)
-    return np.asarray(softmax(3 * spread / max(float(spread.std()), 1e-9), axis=1))
+    some = scores[indices].astype(np.float64)
+    shares = np.exp((some - some.max(axis=1, keepdims=True)) / unit)
+    shares /= shares.sum(axis=1, keepdims=True)
+    # By the scores themselves: shares of surely wrong classes may all be 0. Of equal ones the lower class is first.
+    order = np.argsort(-some, axis=1, kind="stable")[:, :GUESSES]
+    return Opinions(order, np.round(100 * np.take_along_axis(shares, order, axis=1), 1))
 
 
-def _picture(
-    index: int, split: Split, classes: list[str], methods: list[Result], shares: dict[str, np.ndarray]
-) -> Picture:
-    label = int(split.labels[index])
+def _picture(pool: Pool, index: int, shown: list[Result]) -> Picture:
+    truth = int(pool.truths[index])
     guesses = {}
-    for result in methods:
-        share = shares[result.method.key][index]
-        first = np.argsort(-share, kind="stable")[:5]
+    for result in shown:
+        said = pool.opinions[result.method.key]
         guesses[result.method.title] = [
-            Guess(classes[guess], round(100 * float(share[guess]), 1), int(guess) == label) for guess in first
+            Guess(pool.classes[guess], float(percent), int(guess) == truth)
+            for guess, percent in zip(said.classes[index], said.percent[index], strict=True)
         ]
-    return Picture(data_uri(np.asarray(split.images[index])), split.ids[index], classes[label], guesses)
+    y, x = divmod(index, pool.columns)
+    return Picture(x, y, pool.names[index], pool.classes[truth], guesses)

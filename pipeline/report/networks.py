@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import catalogue, layout
-from pipeline.evaluation.summary import Result
+from pipeline.evaluation.results import Result
 from pipeline.files import read_json
+from pipeline.report.faults import Faults
 from pipeline.settings import Settings
 
 
@@ -26,26 +27,24 @@ class Drawn:
     layers: list[dict[str, Any]]
 
 
-def drawn(results: list[Result]) -> dict[str, Drawn]:
+def drawn(results: list[Result], faults: Faults) -> dict[str, Drawn]:
     """All networks among the results, by their keys."""
     found = {}
     for result in results:
-        if result.method.family != "network":
-            continue
-        stage = f"cnn@{result.method.key}"
-        layers = read_json(result.folder / "layers.json", stage)
-        rows = [layer | {"output": "×".join(map(str, layer["output"]))} for layer in layers]
-        variant = read_json(result.folder / "architecture.json", stage)["variant"]
-        found[result.method.key] = Drawn(result.method.title, variant, rows)
+        if result.method.family == "network":
+            with faults.noted():
+                layers = read_json(result.folder / "layers.json", result.stage)
+                rows = [layer | {"output": "×".join(map(str, layer["output"]))} for layer in layers]
+                variant = read_json(result.folder / "architecture.json", result.stage)["variant"]
+                found[result.method.key] = Drawn(result.method.title, variant, rows)
     return found
 
 
-def ablations(settings: Settings) -> list[dict[str, Any]]:
+def ablations(settings: Settings, faults: Faults) -> list[dict[str, Any]]:
     """The tables of all ablated networks: title and rows."""
-    return [
-        {
-            "title": catalogue.BY_KEY[key].title,
-            "rows": read_json(layout.RESULTS / "ablate" / key / "table.json", f"ablate@{key}"),
-        }
-        for key in settings.ablate.networks
-    ]
+    tables = []
+    for key in settings.ablate.networks:
+        with faults.noted():
+            rows = read_json(layout.RESULTS / "ablate" / key / "table.json", f"ablate@{key}")
+            tables.append({"title": catalogue.BY_KEY[key].title, "rows": rows})
+    return tables

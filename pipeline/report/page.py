@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +13,38 @@ import jinja2
 import numpy as np
 
 from pipeline import catalogue, layout
-from pipeline.data.contract import Split, load_split
-from pipeline.evaluation import metrics
-from pipeline.evaluation.summary import Result, leaderboard, learning_curves
+from pipeline.data.contract import load_split
+from pipeline.errors import PipelineError
+from pipeline.evaluation.results import Outcome, Result
+from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
-from pipeline.report import charts
-from pipeline.report.answer import answer, best_of, seconds, tenths
-from pipeline.report.gallery import rooms
+from pipeline.report import gallery, ilsvrc, repeat, trust, words
+from pipeline.report.answer import answer, best_of
+from pipeline.report.charts import cost, errors, learning, story
+from pipeline.report.charts.base import ERA_COLOURS, vega_script
+from pipeline.report.descriptors import descriptors
+from pipeline.report.failures import failures
+from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations, drawn
 from pipeline.report.pictures import data_uri, row_of
 from pipeline.report.sights import sights
 from pipeline.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
-HEATMAP_UP_TO = 50  # classes
 SAMPLES = 10  # images of each class in the data card
 SAMPLED_CLASSES = 30
-PAIRS = 8
 LISTED = 20
+FAMILIES = {"feature": "feature + SVM", "matcher": "matching", "fusion": "fusion", "network": "network"}
+DOWNLOADS = {
+    "leaderboard.csv": layout.TABLES / "leaderboard.csv",
+    "per_class.csv": layout.TABLES / "per_class.csv",
+    "tuning.csv": layout.TABLES / "tuning.csv",
+    "metrics.json": layout.METRICS,
+}
 
 
-def write_page(
-    settings: Settings,
-    summary: dict[str, Any],
-    manifest: dict[str, Any],
-    splits: dict[str, Split],
-    results: list[Result],
-    target: Path,
-) -> None:
-    """Build the page and write it."""
+def write_page(content: dict[str, Any], target: Path) -> None:
+    """Render what `gather` found, and write it."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -46,95 +52,163 @@ def write_page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"seconds": seconds, "number": _number, "cell": _cell}
-    page = environment.get_template("page.html").render(
-        _content(settings, summary, manifest, splits, results)
-        | {"style": (TEMPLATES / "style.css").read_text(encoding="utf-8")}
-        | {"script": (TEMPLATES / "script.js").read_text(encoding="utf-8")}
-    )
+    environment.filters |= {
+        "seconds": words.seconds, "number": words.number, "cell": words.cell, "json": _json,
+    }  # fmt: skip
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    page = environment.get_template("page.html").render(content | {"style": style, "script": script})
     with atomic(target, "w") as file:
         file.write(page)
 
 
-def _content(
-    settings: Settings,
-    summary: dict[str, Any],
-    manifest: dict[str, Any],
-    splits: dict[str, Split],
-    results: list[Result],
-) -> dict[str, Any]:
-    classes = manifest["classes"]
-    test = splits["test"]
+def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """Everything that the page shows, from files alone.
+
+    Args:
+        settings: of params.yaml.
+        summary: metrics.json.
+        outcome: what lies in results/.
+
+    Raises:
+        PipelineError: metrics.json is of other methods, or a table that evaluation writes is missing.
+    """
+    summary, outcome = _agreeing(summary, outcome)
+    faults = Faults()
+    results, classes, test = outcome.results, outcome.manifest["classes"], outcome.splits["test"]
     rows = leaderboard(summary)
-    networks = drawn(results)
-    old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
-    top_5 = rows[0]["test_top5_error"] is not None
-    titles = {key: method.title for key, method in catalogue.BY_KEY.items()}
+    shown = _shown(results, summary)
+    best = next(result for result in results if result.method.key == rows[0]["method"])
+    networks = drawn(results, faults)
+    pool = gallery.pick(test, classes, results, shown)
+    where = failures(outcome, shown, best)
+    params = Path(settings.path)
+    differing = repeat.changes(params)
+    environment = read_json(layout.TABLES / "environment.json", "evaluate")
     return {
         "summary": summary,
-        "manifest": manifest,
+        "manifest": outcome.manifest,
         "answer": answer(summary, results, test.labels),
-        "rows": rows,
-        "eras": {era: [row for row in rows if row["era"] == era] for era in charts.ERA_COLOURS},
-        "top_5": top_5,
-        "top_1_chart": charts.errors(rows, 1, summary["confidence"]),
-        "top_5_chart": charts.errors(rows, 5, summary["confidence"]) if top_5 else None,
-        "cost_chart": charts.cost(rows),
-        "learning_chart": charts.learning_curves(learning_curves(results), titles),
-        "confusions": _confusions([result for result in (old, new) if result is not None], test, classes),
-        "pairs": _confused_pairs(results, test, classes),
-        "rooms": rooms(test, classes, old, new, settings.evaluation.gallery),
-        "tuning": [
-            {"title": titles[row["method"]], **row, "chosen": row["chosen"] == "True"} for row in _table("tuning")
-        ],
-        "sights": sights(results),
+        **_ranking(rows, summary),
+        **_learning(),
+        "families": FAMILIES,
+        "care": ilsvrc.CARE,
+        "shown": shown,
+        "pool": pool,
+        "pictures": gallery.pictures(pool, shown, settings.evaluation.gallery),
+        "picture_count": settings.evaluation.gallery,
+        "failures": where,
+        "best": best,
+        "script_data": _script_data(results, pool, where, classes),
+        "tuning": [row | {"title": _titles()[row["method"]], "chosen": row["chosen"] == "True"}
+                   for row in _table(layout.TABLES / "tuning.csv")],
+        "sights": sights(results, faults),
         "networks": list(networks.values()),
+        "descriptors": descriptors(settings, results, faults),
         "variants": {key: network.variant for key, network in networks.items()},
-        "ablations": ablations(settings),
+        "ablations": ablations(settings, faults),
         "methods": [result.method for result in results],
         "samples": _samples(classes),
-        "environment": read_json(layout.TABLES / "environment.json", "evaluate"),
-        "params": Path(settings.path).read_text(encoding="utf-8"),
+        "environment": environment,
+        "params": params.read_text(encoding="utf-8"),
+        "changes": differing,
+        "command": repeat.command(differing),
+        "citation": trust.citation(summary, environment),
+        "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,
-        "vega": charts.vega_script(),
-        "limits": _limits(summary, manifest),
+        "vega": vega_script(),
+        "downloads": {name: _download(path) for name, path in DOWNLOADS.items()},
+        "faults": faults.sentences,
+    }  # fmt: skip
+
+
+def _agreeing(summary: dict[str, Any], outcome: Outcome) -> tuple[dict[str, Any], Outcome]:
+    """Both without the methods that only one of them has: results may have changed since they were evaluated.
+
+    Raises:
+        PipelineError: nothing is left.
+    """
+    usable = {result.method.key for result in outcome.results}
+    failed = summary["failed"] | outcome.failed
+    for key in usable - set(summary["methods"]):
+        failed[key] = f"{layout.METRICS}: does not know {key}, whose results are newer; rerun the stage evaluate"
+    methods = {key: values for key, values in summary["methods"].items() if key in usable}
+    if not methods:
+        raise PipelineError(f"{layout.METRICS}: is of other methods than those in results/; rerun the stage evaluate")
+    results = [result for result in outcome.results if result.method.key in methods]
+    failed = {key: sentence for key, sentence in failed.items() if key not in methods}
+    return summary | {"methods": methods, "failed": failed}, replace(outcome, results=results)
+
+
+def _shown(results: list[Result], summary: dict[str, Any]) -> list[Result]:
+    """The best of each era on val: what the page compares at first."""
+    found = [best_of(results, summary, era) for era in ERA_COLOURS]
+    return [result for result in found if result is not None]
+
+
+def _ranking(rows: list[dict[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
+    """Leaderboard, story and cost."""
+    confidence = summary["confidence"]
+    top_5 = rows[0]["test_top5_error"] is not None
+    for row in rows:
+        row["family"] = catalogue.BY_KEY[row["method"]].family
+    failed = {catalogue.BY_KEY[key]: sentence for key, sentence in summary["failed"].items()}
+    return {
+        "rows": rows,
+        "failed": failed,
+        "top_5": top_5,
+        "story": [story.here(rows, summary["dataset"]), story.ilsvrc()],
+        "top_1_chart": errors.errors(rows, 1, confidence),
+        "top_5_chart": errors.errors(rows, 5, confidence) if top_5 else None,
+        "cost_charts": [cost.cost(rows, by) for by in cost.COSTS],
     }
 
 
-def _table(name: str) -> list[dict[str, str]]:
-    with open(layout.TABLES / f"{name}.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _confusions(results: list[Result], test: Split, classes: list[str]) -> list[charts.Chart]:
-    if len(classes) > HEATMAP_UP_TO:
-        return []
-    return [
-        charts.confusion(
-            result.method.key,
-            result.method.title,
-            metrics.confusion(result.scores["test"], test.labels, len(classes)),
-            classes,
-        )
-        for result in results
+def _learning() -> dict[str, Any]:
+    """Curves, gradients, and errors of SVMs by C."""
+    curves = [
+        {**row, "epoch": int(row["epoch"]), "error": float(row["error"]), "kept": row["kept"] == "True"}
+        for row in _table(layout.PLOTS / "learning_curves.csv")
     ]
+    gradients = [
+        {**row, "number": int(row["number"]), "gradient": float(row["gradient"])}
+        for row in _table(layout.PLOTS / "gradients.csv")
+    ]
+    tried = [
+        {**row, "value": float(row["value"]), "val_error": float(row["val_error"]), "chosen": row["chosen"] == "True"}
+        for row in _table(layout.TABLES / "tuning.csv")
+        if catalogue.BY_KEY[row["method"]].family == "feature"
+    ]
+    charts = {
+        "learning_chart": learning.curves(curves, _titles()),
+        "gradient_chart": learning.gradients(gradients, _titles()),
+        "svm_chart": learning.costs_of_errors(tried, _titles()),
+    }
+    return charts
 
 
-def _confused_pairs(results: list[Result], test: Split, classes: list[str]) -> list[dict[str, Any]]:
-    """For each method the pairs of classes most often taken for each other."""
-    tables = []
-    for result in results:
-        counts = metrics.confusion(result.scores["test"], test.labels, len(classes))
-        np.fill_diagonal(counts, 0)
-        order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
-        pairs = [(*np.unravel_index(flat, counts.shape), int(counts.flat[flat])) for flat in order]
-        listed = [
-            {"truth": classes[truth], "guess": classes[guess], "images": images}
-            for truth, guess, images in pairs
-            if images
-        ]
-        tables.append({"title": result.method.title, "pairs": listed})
-    return tables
+def _script_data(results: list[Result], pool: gallery.Pool, where: Any, classes: list[str]) -> dict[str, Any]:
+    return {
+        "methods": [
+            {"key": result.method.key, "title": result.method.title, "era": result.method.era} for result in results
+        ],
+        "colours": ERA_COLOURS,
+        "classes": classes,
+        "pool": pool.as_json(),
+        "confusions": where.counts,
+        "errors": where.errors,
+    }
+
+
+def _titles() -> dict[str, str]:
+    return {key: method.title for key, method in catalogue.BY_KEY.items()}
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage evaluate") from error
 
 
 def _samples(classes: list[str]) -> list[dict[str, str]]:
@@ -144,36 +218,16 @@ def _samples(classes: list[str]) -> list[dict[str, str]]:
     samples = []
     for label, name in enumerate(classes[:SAMPLED_CLASSES]):
         chosen = np.flatnonzero(labels == label)[:SAMPLES]
-        samples.append({"name": name, "uri": data_uri(row_of(np.asarray(train.images[chosen])))})
+        if len(chosen):
+            samples.append({"name": name, "uri": data_uri(row_of(np.asarray(train.images[chosen])))})
     return samples
 
 
-def _limits(summary: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
-    """What the numbers can't say."""
-    limits = list(manifest["notes"])
-    limits.append(
-        f"One run with one seed ({summary['seed']}): the intervals cover the choice of test images, not the luck of "
-        "training."
-    )
-    if summary["images"]["test"] < 2000:
-        limits.append(f"The test set is small ({summary['images']['test']} images), so the intervals are wide.")
-    if summary["budget"] == "demo":
-        limits.append(
-            "Budget `demo`: small vocabularies, narrow networks, short training. It shows how the comparison works; "
-            "`standard` and `paper` are for conclusions."
-        )
-    return limits
+def _download(path: Path) -> str:
+    kind = "application/json" if path.suffix == ".json" else "text/csv"
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _number(value: Any) -> str:
-    """A count for a reader: 1,234 or 5.9 M."""
-    if value is None:
-        return "–"
-    for limit, unit in ((1e9, "G"), (1e6, "M")):
-        if value >= limit:
-            return f"{value / limit:.3g} {unit}"
-    return f"{value:,}"
-
-
-def _cell(value: Any) -> str:
-    return "–" if value is None else tenths(value)
+def _json(value: Any) -> str:
+    """JSON that is safe inside a <script> element."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

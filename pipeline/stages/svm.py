@@ -14,7 +14,7 @@ from pipeline.device import device_name, pick_device
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import top_k_error
 from pipeline.evaluation.scores import Cost, write_result
-from pipeline.files import read_json, size_of, write_arrays
+from pipeline.files import read_json, size_of, write_arrays, write_json
 
 
 def run(key: str) -> None:
@@ -37,7 +37,7 @@ def run(key: str) -> None:
     started = time.perf_counter()
     labels = np.tile(splits["train"].labels, vectors["train"].shape[0] // len(splits["train"]))
     solver = Solver(vectors["train"], labels, classes, device=device, workers=workers)
-    selection = Selection(lambda model: top_k_error(scores(model, "val"), splits["val"].labels, 1))
+    selection = Selection(lambda model: top_k_error(scores(model, "val"), splits["val"].labels, 1), parameters.patience)
     with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
         for candidate in parameters.candidates:
             selection.begin(_name(candidate))
@@ -55,11 +55,20 @@ def run(key: str) -> None:
     extraction = read_json(layout.FEATURES / key / "cost.json", f"features@{key}")
     codebook = layout.MODELS / key / "codebook.npz"
     fitting = read_json(layout.MODELS / key / "cost.json", f"codebook@{key}")
+    numbers = _numbers(codebook)
+    write_json(
+        folder / "vectors.json",
+        {
+            "dimensions": best.weights.shape[1],
+            "training_vectors": vectors["train"].shape[0],
+            "codebook_numbers": numbers,
+        },
+    )
     cost = Cost(
         training_seconds=fitting["training_seconds"] + extraction["training_seconds"] + fit_seconds,
         prediction_seconds=extraction["prediction_seconds"] + score_seconds,
         bytes=size_of(folder / "model.npz") + size_of(codebook),
-        parameters=best.weights.size + best.bias.size + _numbers(codebook),
+        parameters=best.weights.size + best.bias.size + numbers,
         multiply_adds=None,
         device=device_name(device),
         precision="fp32",
@@ -79,13 +88,17 @@ def run(key: str) -> None:
 def _fit(
     solver: Solver, candidate: tuple[float, float], tolerance: float, selection: Selection, bar: progress.Bar
 ) -> None:
-    def after_step(model: LinearSVM) -> None:
-        selection.look(model)
+    worth_it = True
+
+    def go_on(model: LinearSVM) -> bool:
+        nonlocal worth_it
+        worth_it = selection.look(model)
         bar.advance()
         bar.note(f"{_name(candidate)}: within {model.gap.max():.1%} of the optimum")
+        return worth_it
 
-    model = solver.solve(*candidate, tolerance, after_step=after_step)
-    if model.gap.max() > tolerance:
+    model = solver.solve(*candidate, tolerance, go_on=go_on)
+    if worth_it and model.gap.max() > tolerance:
         progress.say(
             f"{_name(candidate)}: stopped within {model.gap.max():.1%} of the optimum, not {tolerance:.1%}: "
             "more than that float32, or the number of steps, does not give"

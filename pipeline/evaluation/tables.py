@@ -1,0 +1,88 @@
+"""The tables and the data of plots that evaluation writes beside metrics.json."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.evaluation import metrics
+from pipeline.evaluation.results import Outcome, Result
+from pipeline.files import atomic
+
+
+def per_class(outcome: Outcome) -> list[dict[str, Any]]:
+    """Top-1 test error in percent by class and method; empty where a class has no test image."""
+    classes, labels = outcome.manifest["classes"], outcome.splits["test"].labels
+    rows = []
+    for result in outcome.results:
+        errors = metrics.per_class_error(result.scores["test"], labels, len(classes))
+        for name, error in zip(classes, errors, strict=True):
+            percent = None if np.isnan(error) else round(100 * float(error), 4)
+            rows.append({"method": result.method.key, "class": name, "error": percent})
+    return rows
+
+
+def guesses(outcome: Outcome) -> list[dict[str, Any]]:
+    """True and guessed class of every test image by the best method: DVC's confusion template counts them."""
+    classes, labels = outcome.manifest["classes"], outcome.splits["test"].labels
+    best = min(outcome.results, key=lambda result: metrics.top_k_error(result.scores["test"], labels, 1))
+    guessed = best.scores["test"].argmax(axis=1)
+    return [
+        {"actual": classes[truth], "predicted": classes[guess]} for truth, guess in zip(labels, guessed, strict=True)
+    ]
+
+
+def learning_curves(results: list[Result]) -> list[dict[str, Any]]:
+    """Error in percent by network, epoch and split."""
+    return [
+        {
+            "network": result.method.key,
+            "split": split,
+            "epoch": epoch,
+            "error": round(100 * error, 4),
+            "kept": split == "val" and epoch == result.best_epoch,
+        }
+        for result in _networks(results)
+        for split in ("train", "val")
+        for epoch, error in result.curve(f"{split}_error")
+    ]
+
+
+def gradients(results: list[Result]) -> list[dict[str, Any]]:
+    """Size of each layer's gradient after the first and the kept epoch; `depth` runs from 0 (first layer) to 1."""
+    rows = []
+    for result in _networks(results):
+        found = result.gradients()
+        for when, epoch in (("first", 1), ("kept", result.best_epoch)):
+            layers = [(layer, size) for layer, at, size in found if at == epoch]
+            for number, (layer, size) in enumerate(layers):
+                depth = number / max(1, len(layers) - 1)
+                row = {"network": result.method.key, "when": when, "epoch": epoch, "number": number + 1}
+                rows.append(row | {"layer": layer, "depth": round(depth, 4), "gradient": size})
+    return rows
+
+
+def tuning(results: list[Result]) -> list[dict[str, Any]]:
+    """Everything that was tried on val."""
+    columns = ("candidate", "value", "val_error", "chosen")
+    return [
+        {"method": result.method.key, **{name: trial.get(name) for name in columns}}
+        for result in results
+        for trial in result.tuning
+    ]
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: list[str]) -> None:
+    """Write rows as CSV; None is an empty cell."""
+    with atomic(path, "w") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _networks(results: list[Result]) -> list[Result]:
+    return [result for result in results if result.method.family == "network"]

@@ -1,0 +1,78 @@
+"""What all charts share: two forms, Vega-Lite for readers with scripts and SVG for those without, and one look."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+#: One colour per era throughout, told apart by colour-blind readers too (Okabe & Ito).
+ERA_COLOURS = {"hand-crafted": "#c25400", "learned": "#0072b2"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart in its two forms.
+
+    Attributes:
+        key: identifies it in the page.
+        spec: Vega-Lite as JSON text, safe inside a <script> element.
+        svg: the same, drawn.
+        alt: what a reader who can't see it should know.
+    """
+
+    key: str
+    spec: str
+    svg: str
+    alt: str
+
+
+def era() -> alt.Color:
+    """Colour by era; `era` is a column of the data."""
+    scale = alt.Scale(domain=list(ERA_COLOURS), range=list(ERA_COLOURS.values()))
+    return alt.Color("era:N", title="features", scale=scale, legend=alt.Legend(symbolOpacity=1, titleOrient="left"))
+
+
+def finish(key: str, chart: Any, text: str) -> Chart:
+    """Give a chart the common look and draw it.
+
+    Colours of text and lines are left to the page's style sheet, which knows light from dark.
+    """
+    configured = (
+        chart.configure(font="system-ui, sans-serif", background="transparent", autosize="pad")
+        .configure_axis(labelFontSize=12, titleFontSize=12, labelLimit=260, gridOpacity=0.5)
+        .configure_view(stroke=None)
+        .configure_legend(orient="bottom", labelFontSize=12, titleFontSize=12)
+        .configure_header(labelFontSize=12, titleFontSize=12)
+    )
+    spec = configured.to_dict()
+    # Ids are numbered through all that a process ever draws; named by chart they repeat, and don't clash in a page.
+    svg = re.sub(r"\b(gradient|clip)_?\d+", rf"{key}-\1", vl_convert.vegalite_to_svg(spec))
+    return Chart(key, json.dumps(spec, sort_keys=True).replace("<", "\\u003c"), svg, text)
+
+
+def named(across: Sequence[float], up: Sequence[float], wanted: Sequence[bool], height: float = 0.07) -> list[bool]:
+    """Which points get their name beside them, so that names don't lie on each other: the lowest first.
+
+    Args:
+        across, up: where the points lie, in shares of the picture's width and height.
+        wanted: which may have one.
+        height: of a name's line, a share of the picture's.
+    """
+    width = 0.45  # of a long name
+    taken: list[int] = []
+    for index in sorted(range(len(up)), key=lambda index: up[index]):
+        near = (abs(up[index] - up[other]) < height and abs(across[index] - across[other]) < width for other in taken)
+        if wanted[index] and not any(near):
+            taken.append(index)
+    return [index in taken for index in range(len(up))]
+
+
+def vega_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them: the page needs no network."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")

@@ -1,0 +1,58 @@
+"""Error against what a method costs, with the methods that no other beats on both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.report.charts.base import Chart, era, finish, named
+from pipeline.report.words import tenths
+
+WIDTH, HEIGHT = 390, 300
+COSTS = {
+    "training_seconds": "training, tuning included (s)",
+    "prediction_ms": "prediction (ms an image)",
+    "megabytes": "size of the model (MB)",
+}
+
+
+def cost(rows: list[dict[str, Any]], by: str) -> Chart:
+    """Top-1 test error against one of COSTS, on a logarithmic scale; Pareto's front is a line, and named.
+
+    Args:
+        rows: of the leaderboard.
+        by: a key of COSTS.
+    """
+    columns = ["title", "era", "test_top1_error", "test_top1_low", "test_top1_high"]
+    data = pd.DataFrame(rows)[columns]
+    data["cost"] = np.maximum([row[by] for row in rows], 1e-4)  # a logarithmic scale has no zero
+    data = data.sort_values(["cost", "test_top1_error"], ignore_index=True)
+    data["front"] = data["test_top1_error"] < data["test_top1_error"].cummin().shift(fill_value=101)
+    x = alt.X("cost:Q", scale=alt.Scale(type="log", padding=24, nice=False), title=f"{COSTS[by]}, log scale",
+              axis=alt.Axis(format="~g", tickCount=5))  # fmt: skip
+    y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(zero=True))
+    tooltip = [
+        alt.Tooltip("title:N"),
+        alt.Tooltip("cost:Q", format=",.4~g", title=COSTS[by]),
+        alt.Tooltip("test_top1_error:Q", format=".2f", title="top-1 error (%)"),
+    ]
+    base = alt.Chart(data)
+    front = base.transform_filter("datum.front")
+    line = front.mark_line(interpolate="step-after", strokeWidth=1.5, color="#888888").encode(x=x, y=y)
+    low, high = alt.Y("test_top1_low:Q"), alt.Y2("test_top1_high:Q")
+    rules = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=x, y=low, y2=high, color=era(), tooltip=tooltip)
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    across = np.log(data["cost"] / data["cost"].min()) / max(np.log(data["cost"].max() / data["cost"].min()), 1e-9)
+    up = data["test_top1_error"] / max(data["test_top1_error"].max(), 1e-9)
+    data["named"] = named(across.tolist(), up.tolist(), data["front"].tolist())
+    names = base.transform_filter("datum.named").mark_text(align="left", dx=8, dy=-8, fontSize=11)
+    listed = "; ".join(f"{row['title']}: {row['cost']:.3g}, {tenths(row['test_top1_error'])} %"
+                       for row in data[data["front"]].to_dict("records"))  # fmt: skip
+    text = f"Top-1 test error against {COSTS[by]}. No other method is both cheaper and better than these: {listed}."
+    chart = alt.layer(line, rules, points, names.encode(x=x, y=y, text="title:N")).properties(
+        width=WIDTH, height=HEIGHT
+    )
+    return finish(f"cost-{by.split('_')[0]}", chart, text)

@@ -1,0 +1,126 @@
+"""How methods learned: networks by epoch, their gradients by depth, SVMs by the weight of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from pipeline.report.charts.base import ERA_COLOURS, Chart, finish
+from pipeline.report.words import tenths
+
+COLUMNS, WIDTH, HEIGHT = 3, 190, 140
+
+
+def curves(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | None:
+    """Train and val error by epoch, a picture for each network; a circle marks the epoch that was kept.
+
+    Args:
+        rows: of plots/learning_curves.csv.
+        titles: of networks, by key.
+
+    Returns:
+        None without networks.
+    """
+    if not rows:
+        return None
+    data = pd.DataFrame(rows)
+    data["title"] = [titles[key] for key in data["network"]]
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5))
+    y = alt.Y("error:Q", title="top-1 error (%)", scale=alt.Scale(zero=True))
+    dash = _dashes("split", "split", "val", "train")
+    tooltip = ["title:N", "split:N", "epoch:Q", alt.Tooltip("error:Q", format=".2f", title="error (%)")]
+    base = alt.Chart(data)
+    colour = ERA_COLOURS["learned"]
+    lines = base.mark_line(strokeWidth=2, color=colour).encode(x=x, y=y, strokeDash=dash, tooltip=tooltip)
+    kept = base.transform_filter("datum.kept").mark_point(size=90, strokeWidth=2, color=colour)
+    listed = "; ".join(f"{row['title']}: best val error {tenths(row['error'])} % in epoch {row['epoch']}"
+                       for row in data[data["kept"]].to_dict("records"))  # fmt: skip
+    chart = _small_pictures(lines + kept.encode(x=x, y=y, tooltip=tooltip), data)
+    return finish("learning", chart, f"Error by epoch on train (dashed) and val. {listed}.")
+
+
+def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | None:
+    """Size of each layer's gradient against its depth, after the first epoch and after the one that was kept.
+
+    Args:
+        rows: of plots/gradients.csv.
+        titles: of networks, by key.
+
+    Returns:
+        None without networks of more than one layer.
+    """
+    data = pd.DataFrame([row for row in rows if row["gradient"] > 0])
+    if data.empty or data["number"].max() < 2:
+        return None
+    data["title"] = [titles[key] for key in data["network"]]
+    when = _dashes("when", "after epoch", "kept", "first")
+    colour = ERA_COLOURS["learned"]
+    lines = (
+        alt.Chart(data)
+        .mark_line(strokeWidth=2, color=colour, point=alt.OverlayMarkDef(size=22, color=colour))
+        .encode(
+            x=alt.X("number:Q", title="layer, from the image on", axis=alt.Axis(tickMinStep=1, tickCount=5)),
+            y=alt.Y(
+                "gradient:Q",
+                title="gradient (rms)",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(format="~e", tickCount=4),
+            ),
+            strokeDash=when,
+            tooltip=["title:N", "layer:N", "when:N", "epoch:Q", alt.Tooltip("gradient:Q", format=".2e")],
+        )
+    )
+    first = data[data["when"] == "first"].groupby("title")["gradient"]
+    listed = "; ".join(f"{title}: {values.iloc[0] / values.iloc[-1]:.2g}" for title, values in first)
+    text = f"Gradients by layer. First layer's against the last's after one epoch: {listed}."
+    return finish("gradients", _small_pictures(lines, data), text)
+
+
+def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | None:
+    """Val error of each SVM against C, the weight of its errors.
+
+    Args:
+        rows: of tables/tuning.csv, those of SVMs.
+        titles: of methods, by key.
+
+    Returns:
+        None without SVMs.
+    """
+    if not rows:
+        return None
+    data = pd.DataFrame(rows)
+    data["title"] = [titles[key] for key in data["method"]]
+    data["percent"] = 100 * data["val_error"]
+    x = alt.X("value:Q", title="C", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4))
+    y = alt.Y("percent:Q", title="top-1 error on val (%)", scale=alt.Scale(zero=False, padding=8))
+    tooltip = [
+        alt.Tooltip("title:N"),
+        alt.Tooltip("candidate:N"),
+        alt.Tooltip("percent:Q", format=".2f", title="error on val (%)"),
+    ]
+    colour = ERA_COLOURS["hand-crafted"]
+    base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
+    # A candidate with another weight of positives is a point of its own; the line joins the best of each C.
+    line = base.mark_line(strokeWidth=2, color=colour).encode(y=alt.Y("min(percent):Q", title="top-1 error on val (%)"))
+    points = base.mark_point(size=30, color=colour, filled=True, opacity=1)
+    kept = base.transform_filter("datum.chosen").mark_point(size=110, strokeWidth=2, color=colour)
+    chosen = data[data["chosen"]].to_dict("records")
+    listed = "; ".join(f"{row['title']}: {row['candidate']}, {tenths(row['percent'])} %" for row in chosen)
+    chart = _small_pictures(line + points + kept, data).resolve_scale(y="independent")
+    return finish("svm-c", chart, f"Val error of SVMs against C. Kept: {listed}.")
+
+
+def _dashes(column: str, title: str, solid: str, dashed: str) -> alt.StrokeDash:
+    scale = alt.Scale(domain=[solid, dashed], range=[[1, 0], [4, 3]])
+    legend = alt.Legend(symbolStrokeColor=ERA_COLOURS["learned"], titleOrient="left")
+    return alt.StrokeDash(f"{column}:N", title=title, scale=scale, legend=legend)
+
+
+def _small_pictures(chart: Any, data: pd.DataFrame) -> Any:
+    columns = min(COLUMNS, data["title"].nunique())
+    order = list(dict.fromkeys(data["title"]))
+    facet = alt.Facet("title:N", title=None, sort=order)
+    return chart.properties(width=WIDTH, height=HEIGHT).facet(facet=facet, columns=columns, data=data)

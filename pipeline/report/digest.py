@@ -1,0 +1,82 @@
+"""reports/summary.md: the leaderboard and two charts, for a pull request or a README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.report.charts.base import Chart
+from pipeline.report.words import cell, seconds
+
+CHARTS = "charts"  # the folder beside the file
+COLUMNS = ("place", "method", "year", "features", "top-1 error %", "top-5 error %", "training", "ms an image")
+
+
+def digest(
+    summary: dict[str, Any],
+    sentences: list[str],
+    rows: list[dict[str, Any]],
+    failed: dict[str, str],
+    charts: list[Chart],
+    limits: list[str],
+) -> str:
+    """Markdown.
+
+    Args:
+        summary: metrics.json.
+        sentences: the answer.
+        rows: of the leaderboard.
+        failed: by the titles of methods, why.
+        charts: that lie in CHARTS as <key>.svg.
+        limits: what the numbers can't say.
+    """
+    lines = [f"# Before and after 2012 on {_plain(summary['dataset'])}", "", *_paragraphs(sentences)]
+    lines += [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
+    lines += [_row(_cells(row)) for row in rows]
+    lines += [_row(["failed", title, *[""] * (len(COLUMNS) - 3), _plain(why)]) for title, why in failed.items()]
+    places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
+    lines += ["", f"Intervals are Wilson's at {summary['confidence']:.0%}; {places}.", ""]
+    lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
+    images = summary["images"]
+    counts = f"{images['train']:,} training, {images['val']:,} val and {images['test']:,} test images"
+    lines += [f"{counts} of {summary['classes']} classes; budget {summary['budget']}, seed {summary['seed']}.", ""]
+    return "\n".join([*lines, *(f"- {_plain(limit)}" for limit in limits)]) + "\n"
+
+
+def on_white(svg: str) -> str:
+    """A chart's SVG on a ground of its own, for pages that may be dark."""
+    head, rest = svg.split(">", 1)
+    return f'{head}><rect width="100%" height="100%" fill="#ffffff"/>{rest}\n'
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    first, last = row["first_place"], row["last_place"]
+    return [
+        str(first) if first == last else f"{first}–{last}",
+        row["title"],
+        str(row["year"]),
+        "by hand" if row["era"] == "hand-crafted" else "learned",
+        _error(row, 1),
+        _error(row, 5),
+        seconds(row["training_seconds"]),
+        f"{row['prediction_ms']:.2g}",
+    ]
+
+
+def _error(row: dict[str, Any], k: int) -> str:
+    error, low, high = (row[f"test_top{k}_{name}"] for name in ("error", "low", "high"))
+    return "–" if error is None else f"{cell(error)} ({cell(low)}–{cell(high)})"
+
+
+def _paragraphs(texts: list[str]) -> list[str]:
+    return [line for text in texts for line in (text, "")]
+
+
+def _row(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """Text that neither breaks a table nor becomes markup."""
+    for mark in "\\`*_{}[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())
