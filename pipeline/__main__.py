@@ -21,6 +21,8 @@ MatcherName = Annotated[str, typer.Argument(help="a name from `matchers` in para
 FusionName = Annotated[str, typer.Argument(help="a name from `fusions` in params.yaml")]
 Network = Annotated[str, typer.Argument(help="a name from `networks` in params.yaml")]
 
+Run = Annotated[str, typer.Argument(help="a report, a metrics.json, a folder with one, a git revision, or `workspace`")]
+
 
 @app.command()
 def prepare() -> None:
@@ -128,7 +130,9 @@ def report() -> None:
 
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(help="a metrics.json, a folder with one, a git revision, or `workspace`")],
+    first: Annotated[
+        str, typer.Argument(help="a report, a metrics.json, a folder with one, a git revision, or `workspace`")
+    ],
     second: Annotated[str, typer.Argument(help="likewise")] = "workspace",
 ) -> None:
     """Show what changed between two runs."""

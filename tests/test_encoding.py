@@ -11,6 +11,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.special import softmax
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.kernel_approximation import Nystroem
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.mixture import GaussianMixture
 
 from benchmarks import vlfeat
@@ -18,6 +20,7 @@ from pipeline.encoding import bag_of_words, gmm, kmeans
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.half import to_half
 from pipeline.encoding.lanes import aligned
+from pipeline.encoding.nystroem import fit_nystroem, nystroem
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import check_group, fit_product_quantizer
 from pipeline.encoding.regions import regions
@@ -399,3 +402,30 @@ def test_a_vector_that_is_no_number_belongs_to_no_component(bad: float) -> None:
 def test_more_dimensions_than_there_are_give_what_there_is() -> None:
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     assert fit_pca(x, 9).project(x).shape == (50, 4)
+
+
+def test_nystroem_gives_scikit_learns_kernel_from_the_same_landmarks() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(500, 12)).astype(np.float32)
+    codebook = fit_nystroem(x[:60], 1.3)
+    gamma = float(codebook["gamma"])
+    reference = Nystroem(kernel="rbf", gamma=gamma, n_components=60).fit(x[:60]).transform(x)
+    ours = nystroem(x, codebook)
+    np.testing.assert_allclose(ours @ ours.T, reference @ reference.T, atol=2e-3)
+    np.testing.assert_allclose(ours[:60] @ ours[:60].T, rbf_kernel(x[:60], gamma=gamma), atol=1e-4)
+
+
+def test_nystroem_is_nearer_to_the_kernel_with_more_landmarks() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1000, 6)).astype(np.float32)
+    errors = []
+    for count in (20, 100, 500):
+        codebook = fit_nystroem(x[:count], 1.0)
+        mapped = nystroem(x[500:], codebook)
+        errors.append(np.abs(mapped @ mapped.T - rbf_kernel(x[500:], gamma=float(codebook["gamma"]))).mean())
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+
+
+def test_nystroem_of_equal_landmarks_stays_finite() -> None:
+    x = np.ones((5, 3), np.float32)
+    assert np.isfinite(nystroem(x + 1, fit_nystroem(x, 1.0))).all()

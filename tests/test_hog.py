@@ -75,7 +75,9 @@ def settings(**changes: object) -> Settings:
         "cells_per_block": 2,
         "block_norm": "L2-Hys",
         "transform_sqrt": False,
+        "contrast": 0.0,
         "map": "none",
+        "rbf": None,
     }
     return Settings.model_validate(values | changes)
 
@@ -104,3 +106,54 @@ def test_chi2_makes_the_dot_product_the_additive_chi2_kernel() -> None:
     mapped = transform(REAL, settings(pixels_per_cell=[8], block_norm="L1", map="chi2"), {}, Context(0))
     expected = (2 * x[0] * x[1] / np.maximum(x[0] + x[1], 1e-12)).sum()
     assert float(mapped[0].astype(float) @ mapped[1].astype(float)) == pytest.approx(float(expected), rel=0.03)
+
+
+def crops(count: int) -> np.ndarray:
+    """Windows of 32×32 from a photograph."""
+    photograph = skimage.data.astronaut()
+    places = np.random.default_rng(1).integers(0, 480, (count, 2))
+    return np.stack([photograph[y : y + 32, x : x + 32] for y, x in places])
+
+
+def test_contrast_adds_cells_that_know_how_strong_edges_are() -> None:
+    images = crops(200)
+    plain, strong = settings(block_norm="L1"), settings(block_norm="L1", contrast=0.5)
+    codebook = fit(images, strong, Context(0))
+    vectors = transform(images, strong, codebook, Context(0)).astype(float)
+    dimension = hog(images[:1], 9, 4, 2).shape[1] + hog(images[:1], 9, 8, 2).shape[1]
+    np.testing.assert_array_equal(vectors[:, :dimension], transform(images, plain, {}, Context(0)))
+    # A quarter of what the blocks, which sum to 1 each, have together: in the mean, not in each image.
+    sums = vectors[:, dimension:].sum(axis=1)
+    assert sums.mean() == pytest.approx(0.25 * (49 + 9), rel=0.01)
+    assert sums.std() > 1
+    half = transform(images // 2, strong, codebook, Context(0)).astype(float)
+    assert half[:, dimension:].sum() == pytest.approx(sums.sum() / 2, rel=0.1)
+    assert half[:, :dimension].sum() == pytest.approx(vectors[:, :dimension].sum(), rel=0.02)
+
+
+def test_rbf_makes_the_dot_product_a_gaussian_kernel() -> None:
+    images = crops(300)
+    chosen = settings(block_norm="L1", map="hellinger", rbf={"landmarks": 300, "width": 1.5})
+    codebook = fit(images, chosen, Context(0))
+    vectors = transform(images, chosen, codebook, Context(0)).astype(float)
+    assert vectors.shape == (300, 300)
+    plain = transform(images, settings(block_norm="L1", map="hellinger"), {}, Context(0)).astype(float)
+    squares = (plain**2).sum(axis=1)
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2 * plain @ plain.T, 0)
+    median = np.median(distances[~np.eye(300, dtype=bool)])
+    np.testing.assert_allclose(vectors @ vectors.T, np.exp(-distances / (1.5**2 * median)), atol=0.01)
+
+
+def test_more_landmarks_than_images_are_refused() -> None:
+    chosen = settings(rbf={"landmarks": 11, "width": 1.0})
+    with pytest.raises(PipelineError, match=r"hog\.features\.rbf\.landmarks` is 11, but train has 10 images"):
+        fit(crops(10), chosen, Context(0))
+
+
+def test_landmarks_depend_on_the_seed_and_vectors_not_on_the_number_of_threads() -> None:
+    images, chosen = crops(50), settings(contrast=1.0, map="hellinger", rbf={"landmarks": 20, "width": 1.0})
+    one, other = (fit(images, chosen, Context(seed)) for seed in (0, 1))
+    assert not np.array_equal(one["landmarks"], other["landmarks"])
+    np.testing.assert_array_equal(
+        transform(images, chosen, one, Context(0, workers=1)), transform(images, chosen, one, Context(0, workers=3))
+    )

@@ -431,6 +431,13 @@ def test_two_folders_are_compared(project: Path, capsys: pytest.CaptureFixture[s
     assert "beyond" in row
     assert "+0.00" in next(line for line in text.splitlines() if "LeNet-5" in line)
     assert "seed: 7 and 0" in text
+    report.run()
+    (project / "elsewhere.html").write_bytes(layout.PAGE.read_bytes())
+    compare.run("elsewhere.html", "workspace")
+    assert "+0.00" in next(line for line in capsys.readouterr().out.splitlines() if "HOG + SVM" in line)
+    (project / "other.html").write_text("<p>no report</p>")
+    with pytest.raises(PipelineError, match=r"other\.html: is no report of this project's"):
+        compare.run("other.html", "reports")
     (project / "empty").mkdir()
     with pytest.raises(PipelineError, match=r"empty: holds no metrics\.json"):
         compare.run("empty", "reports")

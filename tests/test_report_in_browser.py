@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from pipeline import layout
 from pipeline.report.words import tenths
@@ -189,6 +189,32 @@ def test_no_serious_finding_of_axe(page: Page, theme: str) -> None:
         violation for violation in found.response["violations"] if violation["impact"] in ("serious", "critical")
     ]
     assert [(one["id"], [node["html"][:200] for node in one["nodes"][:3]]) for one in serious] == []
+
+
+def test_what_is_tapped_is_large_enough(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("nav a, .downloads a, button, select, summary")]
+             .filter((one) => one.getClientRects().length && !one.closest("table, .vega-embed"))
+             .map((one) => [one.outerHTML.slice(0, 80), one.getBoundingClientRect()])
+             .filter(([, box]) => box.height < 24 || box.width < 24)"""
+    )
+    assert small == []
+
+
+def test_without_scripts_charts_tables_and_pictures_are_there(browser: Browser, folder: Path) -> None:
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    still = context.new_page()
+    still.goto((folder / layout.PAGE).as_uri())
+    charts = still.locator("figure.chart .drawn > svg")
+    assert charts.count() == still.locator("figure.chart").count() >= 10
+    for chart in charts.all():
+        assert chart.is_visible()
+    assert still.locator("#board tbody tr").count() == 4
+    assert still.locator(".picture .tile").first.is_visible()
+    for tool in (".filters", "#theme", ".tools"):
+        assert all(not one.is_visible() for one in still.locator(tool).all())
+    context.close()
 
 
 def test_hostile_names_stay_text_in_what_the_script_makes(page: Page) -> None:

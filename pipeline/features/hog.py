@@ -8,6 +8,7 @@ in the cache of one core, while other threads work on other images.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -18,26 +19,45 @@ from pydantic import Field
 from pipeline.descriptors.drawing import beside, enlarge, strokes, tiles
 from pipeline.encoding.half import to_half
 from pipeline.encoding.kernel_maps import explicit_map
+from pipeline.encoding.nystroem import fit_nystroem, nystroem
 from pipeline.errors import PipelineError
 from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices, threads
+from pipeline.randomness import generator
 from pipeline.settings import Positive, Section
 
 EPS = 1e-5
 HYS_LIMIT = 0.2  # Lowe's clipping, in L2-Hys
 BATCH = 256
+STRENGTHS_FROM = 5000  # images of train
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 
 
+class Rbf(Section):
+    """A Gaussian kernel, by Nyström's map (encoding/nystroem.py).
+
+    `landmarks`: images of train that it is approximated with. `width`: in units of their median distance.
+    """
+
+    landmarks: Annotated[int, Field(ge=2, le=20_000)]
+    width: Annotated[float, Field(gt=0)]
+
+
 class Settings(Section):
-    """Parameters of the descriptor, named as in scikit-image; several sizes of cells; the classifier's kernel."""
+    """Parameters of the descriptor, named as in scikit-image; several sizes of cells; the classifier's kernel.
+
+    `contrast`: how much cells count that no block has normalised, in which strong edges are more than weak ones; 0: not
+    at all, as published. `map`: the explicit map of all histograms. `rbf`: a Gaussian kernel between mapped vectors.
+    """
 
     orientations: Annotated[int, Field(ge=2, le=36)]
     pixels_per_cell: Literal["auto"] | Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
     cells_per_block: Positive
     block_norm: Literal["L1", "L1-sqrt", "L2", "L2-Hys"]
     transform_sqrt: bool
+    contrast: Annotated[float, Field(ge=0)]
     map: Literal["none", "hellinger", "chi2"]
+    rbf: Rbf | None
 
     def cells_of(self, height: int, width: int) -> list[int]:
         """Pixels a cell, of each layer: `auto` is an eighth and, if blocks fit, a quarter of the shorter side.
@@ -62,16 +82,46 @@ class Settings(Section):
 
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
-    """Nothing is learned; only checks that the images are large enough."""
-    settings.cells_of(*images.shape[1:3])
-    return {}
+    """Learn how strong edges are in cells, and the kernel's landmarks; nothing where neither is wanted.
+
+    Raises:
+        PipelineError: images are too small, or fewer than the landmarks.
+    """
+    cells = settings.cells_of(*images.shape[1:3])
+    if settings.rbf is None and not settings.contrast:
+        return {}
+    wanted = settings.rbf.landmarks if settings.rbf is not None else STRENGTHS_FROM
+    if settings.rbf is not None and wanted > len(images):
+        raise PipelineError(
+            f"`hog.features.rbf.landmarks` is {wanted}, but train has {len(images)} images; set it to that or less"
+        )
+    rows = np.sort(generator(context.seed, "hog landmarks").permutation(len(images))[:wanted])
+    sample = np.asarray(images[rows])
+    strengths = [
+        cell_histograms(sample, settings.orientations, cell, settings.transform_sqrt, context.workers).sum()
+        for cell in cells
+    ]
+    codebook = {"strengths": np.maximum(np.array(strengths) / len(sample), EPS)}
+    if settings.rbf is not None:
+        landmarks = np.concatenate(list(_mapped(sample, settings, codebook, context)))
+        codebook |= fit_nystroem(landmarks, settings.rbf.width)
+    return codebook
 
 
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
     """HOG vectors of one layer of cells after another, mapped: float16 (N, D).
 
-    D is Σ blocks_y · blocks_x · cells_per_block² · orientations, three times that for χ².
+    D is Σ blocks_y · blocks_x · cells_per_block² · orientations, with `contrast` also Σ cells_y · cells_x ·
+    orientations; three times that for χ²; and the number of landmarks with `rbf`.
     """
+    parts = _mapped(images, settings, codebook, context)
+    if settings.rbf is not None:
+        return np.concatenate([to_half(nystroem(part, codebook)) for part in parts])
+    return np.concatenate([to_half(part) for part in parts])
+
+
+def _mapped(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> Iterator[np.ndarray]:
+    """Histograms of all layers, mapped, some images at a time: float32 (n, D)."""
     layers = [
         hog(
             images,
@@ -84,11 +134,27 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
         )
         for cell in settings.cells_of(*images.shape[1:3])
     ]
+    if settings.contrast:
+        layers += _strong_cells(images, layers, settings, codebook, context.workers)
 
     def mapped(part: slice) -> np.ndarray:
-        return to_half(explicit_map(np.concatenate([layer[part] for layer in layers], axis=1), settings.map))
+        return explicit_map(np.concatenate([layer[part] for layer in layers], axis=1), settings.map)
 
-    return np.concatenate(list(threads(mapped, slices(len(images), BATCH), context.workers)))
+    yield from threads(mapped, slices(len(images), BATCH), context.workers)
+
+
+def _strong_cells(
+    images: np.ndarray, layers: list[np.ndarray], settings: Settings, codebook: Codebook, workers: int
+) -> list[np.ndarray]:
+    """Cells that no block has normalised; in the mean over train they sum to contrast² times what all blocks do."""
+    cells = settings.cells_of(*images.shape[1:3])
+    blocks = sum(layer.shape[1] for layer in layers) / (settings.cells_per_block**2 * settings.orientations)
+    found = []
+    for cell, strength in zip(cells, codebook["strengths"], strict=True):
+        histograms = cell_histograms(images, settings.orientations, cell, settings.transform_sqrt, workers)
+        scale = settings.contrast**2 * blocks / (len(cells) * float(strength))
+        found.append(np.float32(scale) * histograms.reshape(len(images), -1))
+    return found
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:

@@ -1,6 +1,8 @@
 """compare: two runs' metrics.json → what changed between them, on the terminal."""
 
+import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ def run(first: str, second: str) -> None:
     """Print a row for each method of either run.
 
     Args:
-        first, second: each a metrics.json, a folder with one (a project, or its reports/), or a revision of this
-            repository: a commit, a branch, an experiment's name; `workspace` is what lies here.
+        first, second: each a report's page, a metrics.json, a folder with one (a project, or its reports/), or a
+            revision of this repository: a commit, a branch, an experiment's name; `workspace` is what lies here.
     """
     before, after = _find(first), _find(second)
     table = Table(title=f"top-1 test error in percent: {first} → {second}")
@@ -57,12 +59,24 @@ def _find(name: str) -> dict[str, Any]:
     if name == "workspace":
         return read_summary(layout.METRICS)
     path = Path(name)
+    if path.suffix == ".html" and path.is_file():
+        return _of_page(path)
     for candidate in (path, path / "metrics.json", path / layout.METRICS):
         if candidate.is_file():
             return read_summary(candidate)
     if path.exists():
         raise PipelineError(f"{name}: holds no metrics.json; name a project, its reports folder, or the file itself")
     return _of_revision(name)
+
+
+def _of_page(path: Path) -> dict[str, Any]:
+    """A report carries its metrics.json, to be downloaded: it can be compared wherever it was sent."""
+    found = re.search(r'href="data:application/json;[^,"]*,([^"]+)" download="metrics.json"', path.read_text("utf-8"))
+    if found is None:
+        raise PipelineError(
+            f"{path}: is no report of this project's, or one of an older version; name its metrics.json"
+        )
+    return checked(json.loads(base64.b64decode(found.group(1))), str(path))
 
 
 def _of_revision(revision: str) -> dict[str, Any]:

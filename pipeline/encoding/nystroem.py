@@ -1,0 +1,51 @@
+"""Nyström's map: a linear SVM on it is an SVM with a Gaussian kernel, as far as some landmarks can tell.
+
+Williams & Seeger, "Using the Nyström method to speed up kernel machines", NIPS 2000: with the kernel K between m
+landmarks and k(x) between x and them, φ(x) = K^(-1/2) k(x) has φ(x)·φ(y) ≈ k(x, y), with equality at landmarks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+CHUNK = 2048  # vectors at once
+SMALLEST = 1e-6  # eigenvalues below this share of the largest are raised to it: they are rounding
+
+
+def fit_nystroem(landmarks: np.ndarray, width: float) -> dict[str, np.ndarray]:
+    """What the map needs to know.
+
+    Args:
+        landmarks: float32 (m, D), at least two that differ.
+        width: of the kernel exp(-d² / (width² · M)), where M is the median squared distance between landmarks.
+
+    Returns:
+        landmarks; root: float32 (m, m), K^(-1/2); gamma: float64 (), 1 / (width² · M).
+    """
+    points = torch.from_numpy(np.ascontiguousarray(landmarks, np.float32))
+    distances = _squared_distances(points, points)
+    apart = distances[~torch.eye(len(points), dtype=torch.bool)]
+    median = float(apart.median()) or float(apart.mean()) or 1.0
+    gamma = 1 / (width**2 * median)
+    values, directions = torch.linalg.eigh(torch.exp(-gamma * distances).double())
+    values = values.clamp_min(SMALLEST * float(values[-1]))
+    root = (directions / values.sqrt()) @ directions.T
+    return {"landmarks": points.numpy(), "root": root.float().numpy(), "gamma": np.array(gamma)}
+
+
+def nystroem(vectors: np.ndarray, codebook: dict[str, np.ndarray]) -> np.ndarray:
+    """φ of vectors, float32 (N, D) → float32 (N, m)."""
+    landmarks, root = (torch.from_numpy(codebook[name]) for name in ("landmarks", "root"))
+    gamma = float(codebook["gamma"])
+    out = np.empty((len(vectors), len(root)), np.float32)
+    for start in range(0, len(vectors), CHUNK):
+        x = torch.from_numpy(np.ascontiguousarray(vectors[start : start + CHUNK], np.float32))
+        out[start : start + CHUNK] = (torch.exp(-gamma * _squared_distances(x, landmarks)) @ root).numpy()
+    return out
+
+
+def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    products = x @ y.T
+    squares = (x * x).sum(dim=1)[:, None] + (y * y).sum(dim=1)[None, :]
+    return (squares - 2 * products).clamp_min(0)
