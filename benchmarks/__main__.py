@@ -26,6 +26,7 @@ CASES = (
     "svm",
     "training",
     "prepare",
+    "report",
     "scaling",
     "ilsvrc",
     "xrce2011",
