@@ -1,0 +1,57 @@
+"""params.yaml as typed, validated settings, with errors that a person can act on.
+
+No setting has a default in code: params.yaml is the whole truth, so that DVC, which tracks its values, sees every
+change that can change a result. The only exception is a key that is a pure convenience (marked below).
+"""
+
+from pipeline.settings.base import BUDGETS, Budget, Dial, Fraction, Positive, Section
+from pipeline.settings.data import (
+    STILL,
+    Augmentation,
+    Cifar,
+    Dataset,
+    Dials,
+    Digits,
+    Distortion,
+    Files,
+    Idx,
+    ImageFolder,
+    Objects,
+    PerClass,
+    Prepare,
+)
+from pipeline.settings.methods import Ablate, Fusion, Svm, Switches, Training
+from pipeline.settings.project import AugmentedCopies, Compute, Evaluation, Settings
+from pipeline.settings.reading import load
+
+__all__ = [
+    "BUDGETS",
+    "STILL",
+    "Ablate",
+    "Augmentation",
+    "AugmentedCopies",
+    "Budget",
+    "Cifar",
+    "Compute",
+    "Dataset",
+    "Dial",
+    "Dials",
+    "Digits",
+    "Distortion",
+    "Evaluation",
+    "Files",
+    "Fraction",
+    "Fusion",
+    "Idx",
+    "ImageFolder",
+    "Objects",
+    "PerClass",
+    "Positive",
+    "Prepare",
+    "Section",
+    "Settings",
+    "Svm",
+    "Switches",
+    "Training",
+    "load",
+]

@@ -1,0 +1,137 @@
+"""Where images come from, what is done to them, and which changes leave them in their class."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.settings.base import Dial, Fraction, Positive, Section
+
+
+class Distortion(Section):
+    """How far an image may be bent: each image draws its own amounts, evenly up to these.
+
+    `rotate` and `shear` in degrees; `scale`: 0.1 is 10 % larger or smaller, along each side by itself; `elastic`:
+    pixels by which places move, each neighbourhood another way (standard deviation).
+    """
+
+    rotate: Annotated[float, Field(ge=0, le=180)]
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, le=45)]
+    elastic: Annotated[float, Field(ge=0, le=32)]
+
+
+class Augmentation(Section):
+    """Which changes keep an image in its class; on offer to both eras alike.
+
+    `shift`: pixels. `crop`: the smallest share of the image's area that a part taken for the whole may have (the
+    largest is 1). `color`: the standard deviation of AlexNet's noise along the principal colours. `cutout`: side of a
+    square that is greyed out, in pixels.
+    """
+
+    mirror: bool
+    shift: Annotated[int, Field(ge=0, le=64)]
+    crop: Annotated[float, Field(gt=0, le=1)] | None
+    distort: Distortion | None
+    color: Annotated[float, Field(ge=0, le=1)]
+    cutout: Annotated[int, Field(ge=0, le=256)]
+
+
+#: Nothing may change.
+STILL = Augmentation(mirror=False, shift=0, crop=None, distort=None, color=0.0, cutout=0)
+
+
+class Dataset(Section):
+    """What every data set has."""
+
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None
+    augmentation: Augmentation
+
+
+class PerClass(Section):
+    """Images of each class in each split."""
+
+    train: Positive
+    val: Positive
+    test: Positive
+
+
+class Dials(Section):
+    """Why recognition is hard, each from 0 (none) to 1 (full)."""
+
+    viewpoint: Dial
+    lighting: Dial
+    deformation: Dial
+    clutter: Dial
+    correlation: Dial
+
+
+class Objects(Dataset):
+    """Generated pictures of twenty kinds of things."""
+
+    source: Literal["objects"]
+    image_size: Annotated[int, Field(ge=16, le=1024)]
+    images_per_class: PerClass
+    dials: Dials
+
+
+class Digits(Dataset):
+    """The 8×8 digits inside scikit-learn."""
+
+    source: Literal["digits"]
+
+
+class Files(Dataset):
+    """A data set that lies in files below `prepare.data_root`, fetched from `url` when they are not there.
+
+    `checksums` maps each file to fetch to `md5:…` or `sha256:…`; without `url` nothing is fetched.
+    """
+
+    path: str
+    url: str | None
+    checksums: dict[str, Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")]]
+
+    @model_validator(mode="after")
+    def _checksums_come_with_url(self) -> Files:
+        if (self.url is None) != (not self.checksums):
+            raise ValueError("`url` and `checksums` belong together: give both or neither (null and {})")
+        return self
+
+
+class Idx(Files):
+    """IDX files, the format of MNIST."""
+
+    source: Literal["idx"]
+    classes: list[str] | None
+
+
+class Cifar(Files):
+    """CIFAR's binary archives."""
+
+    source: Literal["cifar"]
+    classes: Literal[10, 100]
+
+
+class ImageFolder(Files):
+    """A folder per class, optionally below train/, val/ and test/."""
+
+    source: Literal["imagefolder"]
+    class_names: dict[str, str]
+
+
+AnyDataset = Annotated[Objects | Digits | Idx | Cifar | ImageFolder, Field(discriminator="source")]
+
+
+class Prepare(Section):
+    """How images become packed arrays with one frozen split."""
+
+    data_root: str
+    val_fraction: Fraction
+    test_fraction: Fraction
+    train_limit: Positive | None
+    duplicates: Literal["auto", "report", "drop_exact", "drop_near"]
+    on_bad_image: Literal["skip", "fail"]
+    max_bad_percent: Annotated[float, Field(ge=0, le=100)]
+    min_side: Positive
+    max_megapixels: Annotated[float, Field(gt=0)]

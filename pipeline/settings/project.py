@@ -1,0 +1,157 @@
+"""All of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline import catalogue
+from pipeline.errors import PipelineError
+from pipeline.settings.base import Budget, Fraction, Positive, Section, SectionType
+from pipeline.settings.data import AnyDataset, Cifar, Digits, Idx, ImageFolder, Objects, Prepare
+from pipeline.settings.methods import Ablate, Fusion, Svm, Training
+from pipeline.settings.sentences import check_names, validated
+
+
+class AugmentedCopies(Section):
+    """Hand-crafted features see this many augmented copies of each training image (networks: fresh every epoch).
+
+    `views`: 2 scores val and test images together with their mirror images, where the data set allows a mirror.
+    """
+
+    copies: Annotated[int, Field(ge=0)]
+    views: Literal[1, 2]
+
+
+class Evaluation(Section):
+    """How certain the intervals are and how many pictures the report shows."""
+
+    confidence: Fraction
+    gallery: Positive
+
+
+class Compute(Section):
+    """What the machine is used with; none of it changes a score on the same device."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    workers: Literal["auto"] | Positive
+    backend: Literal["loky", "multiprocessing", "threading"]
+
+    @property
+    def worker_count(self) -> int:
+        """`workers`, or the number of cores."""
+        from pipeline.parallel import cores
+
+        return cores() if self.workers == "auto" else self.workers
+
+
+class Settings(Section):
+    """All of params.yaml. A method's own mapping is read by `method`, which imports what implements it."""
+
+    path: str
+    dataset: str
+    budget: Budget
+    seed: Annotated[int, Field(ge=0)]
+    tuning_trials: Positive
+    features: list[str]
+    matchers: list[str]
+    fusions: list[str]
+    networks: list[str]
+    prepare: Prepare
+    datasets: dict[str, AnyDataset]
+    augmentation: AugmentedCopies
+    ablate: Ablate
+    evaluation: Evaluation
+    compute: Compute
+    training: Training
+    methods: dict[str, dict[str, Any]]
+
+    @property
+    def source(self) -> Objects | Digits | Idx | Cifar | ImageFolder:
+        """The settings of the chosen data set."""
+        return self.datasets[self.dataset]
+
+    @property
+    def selected(self) -> list[str]:
+        """Every selected method, hand-crafted first."""
+        return [*self.features, *self.matchers, *self.fusions, *self.networks]
+
+    def feature(self, key: str) -> Any:
+        """The typed settings of one feature, as its module declares them."""
+        return self._part(key, "features", catalogue.BY_KEY[key].load().Settings)
+
+    def svm(self, key: str) -> Svm:
+        """The classifier's settings behind one feature."""
+        svm = self._part(key, "svm", Svm)
+        self._same_tries(f"{key}.svm.C × positive_weight", len(svm.candidates))
+        return svm
+
+    def matcher(self, key: str) -> Any:
+        """The typed settings of one matcher, as its module declares them."""
+        matcher = validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
+        self._same_tries(f"{key}.ratios", len(matcher.ratios))
+        return matcher
+
+    def network(self, key: str, change: dict[str, Any] | None = None) -> Any:
+        """The typed settings of one network, as its module declares them: its own mapping over `training`.
+
+        Args:
+            change: goes over both; for `ablate`.
+        """
+        merged = self.training.model_dump() | self.methods[key] | (change or {})
+        where = ("ablate", "changes") if change else (key,)
+        network = validated(catalogue.BY_KEY[key].load().Settings, merged, self.path, where)
+        self._same_tries(f"{key}.learning_rates", len(network.learning_rates))
+        return network
+
+    def members(self, key: str) -> list[str]:
+        """The features that a fusion joins."""
+        members = validated(Fusion, self.methods[key], self.path, (key,)).members
+        if members == "all":
+            return self.features
+        check_names(members, catalogue.keys("feature"), self.path, f"{key}.members", "a feature")
+        missing = [member for member in members if member not in self.features]
+        if missing:
+            raise PipelineError(
+                f"{self.path}: `{key}.members` names {missing[0]}, which `features` does not select; add it there, "
+                f"or take {key} out of `fusions`"
+            )
+        return members
+
+    def check_methods(self) -> None:
+        """Validate every selected method, so that a slip shows before the first long stage and not after it."""
+        for key in self.features:
+            self._known_parts(key)
+            self.feature(key)
+            self.svm(key)
+        for key in self.fusions:
+            if len(self.members(key)) < 2:
+                raise PipelineError(
+                    f"{self.path}: `fusions` names {key}, which needs at least two features; "
+                    f"`features` selects {self.features}; select more, or take {key} out of `fusions`"
+                )
+        for key in self.matchers:
+            self.matcher(key)
+        for key in self.networks:
+            self.network(key)
+        for key in self.ablate.networks:
+            for change in self.ablate.changes:
+                check_names(change, list(Training.model_fields), self.path, "ablate.changes", "a setting of `training`")
+                self.network(key, change)
+
+    def _part(self, key: str, part: str, model: type[SectionType]) -> SectionType:
+        mapping = self.methods[key]
+        if part not in mapping:
+            raise PipelineError(f"{self.path}: `{key}.{part}` is missing; add that mapping")
+        return validated(model, mapping[part], self.path, (key, part))
+
+    def _known_parts(self, key: str) -> None:
+        check_names(self.methods[key], ["features", "svm"], self.path, key, "a key here")
+
+    def _same_tries(self, where: str, count: int) -> None:
+        if count != self.tuning_trials:
+            raise PipelineError(
+                f"{self.path}: `{where}` lists {count} values, but `tuning_trials` is {self.tuning_trials}: "
+                f"for a fair comparison every method tries that many; list {self.tuning_trials}"
+            )
