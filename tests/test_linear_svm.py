@@ -270,6 +270,20 @@ def test_a_candidate_has_no_credit_for_where_it_started() -> None:
     assert [trial.val_error for trial in selection.trials] == [0.2, 0.4]
 
 
+def test_where_a_candidate_starts_is_not_kept_for_it() -> None:
+    """C=2 starts where C=1 ended, but for its bias: lower than all that either leads to, and nobody's candidate."""
+    errors = [0.9, 0.3, 0.28, 0.31, 0.29]
+    selection = Selection(lambda model: errors[int(model.bias[0])], patience=9)
+    for name, seen in {"C=1": (0, 1), "C=2": (2, 3, 4)}.items():
+        selection.begin(name)
+        for number in seen:
+            selection.look(model_with_bias(number))
+    assert selection.best is not None
+    assert selection.best.bias[0] == 4
+    assert selection.best_trial == 1
+    assert [trial.val_error for trial in selection.trials] == [0.3, 0.29]
+
+
 def test_a_candidate_is_given_up_after_steps_that_bring_no_lower_error() -> None:
     errors = [0.9, 0.95, 0.5, 0.6, 0.5, 0.4]
     selection = Selection(lambda model: errors[int(model.bias[0])], patience=2)

@@ -7,8 +7,9 @@ import json
 import re
 import shlex
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from pipeline.evaluation.scores import Cost, write_result
 from pipeline.features.base import Picture
 from pipeline.files import write_json
 from pipeline.report import gallery, repeat
+from pipeline.report.charts import learning
 from pipeline.report.charts.base import named
-from pipeline.report.words import seconds, tenths
+from pipeline.report.words import megabytes, milliseconds, number, seconds, tenths
 from pipeline.stages import compare, evaluate, report
 from pipeline.stages.pictures import write_pictures
 from tests.conftest import ROOT, edit
@@ -333,7 +335,7 @@ def test_the_defaults_that_a_report_compares_with_are_the_projects_own() -> None
 def test_changed_settings_become_one_command(project: Path) -> None:
     (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     assert repeat.changes(project / "params.yaml") == []
-    assert repeat.command([]) == "make repro"
+    assert repeat.command(project / "params.yaml") == "make repro"
     edit(project, {"dataset": "digits", "hog.svm.C": [0.1, 0.3, 1.0, 10.0], "prepare.train_limit": 50,
                    "datasets.digits.augmentation.crop": 0.5})  # fmt: skip
     found = repeat.changes(project / "params.yaml")
@@ -343,9 +345,9 @@ def test_changed_settings_become_one_command(project: Path) -> None:
         ("datasets.digits.augmentation.crop", "0.5", "null"),
         ("hog.svm.C", "[0.1, 0.3, 1, 10]", "[0.1, 0.3, 1, 3]"),
     ]
-    words = shlex.split(repeat.command(found))
-    assert words[:2] == ["dvc", "exp"]
-    assert "hog.svm.C=[0.1, 0.3, 1, 10]" in words
+    words = shlex.split(repeat.command(project / "params.yaml"))
+    assert words[:4] == ["dvc", "exp", "run", "-S"]
+    assert "hog.svm.C=[0.1, 0.3, 1.0, 10.0]" in words
 
 
 def test_added_and_removed_settings_are_changes_too(project: Path) -> None:
@@ -444,3 +446,107 @@ def test_two_folders_are_compared(project: Path, capsys: pytest.CaptureFixture[s
     write_json(project / "old.json", {"methods": {}})
     with pytest.raises(PipelineError, match=r"old\.json: was written by another version"):
         compare.run("old.json", "reports")
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({"prepare.data_root": "/data/Bilder (neu), 1=2"}, ["prepare.data_root='/data/Bilder (neu), 1=2'"]),
+        ({"lenet5.weight_decay": 0.000512345678}, ["+lenet5.weight_decay=0.000512345678"]),
+        ({"hog.features.rbf": {"landmarks": 9, "width": 1.0}}, ["hog.features.rbf={landmarks: 9, width: 1.0}"]),
+        ({"photo": {"source": "digits"}}, ["+photo={source: digits}"]),
+        ({"networks": []}, ["networks=[]"]),
+        ({"dataset": "it's"}, ["dataset='it\\'s'"]),
+    ],
+)
+def test_the_command_gives_the_same_settings_again(project: Path, changes: dict, options: list[str]) -> None:
+    """`dvc exp run -S` reads Hydra's grammar; the command is shown only where it leads back to this params.yaml."""
+    (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    edit(project, changes)
+    shown = shlex.split(repeat.command(project / "params.yaml"))
+    assert shown == ["dvc", "exp", "run", *(word for option in options for word in ("-S", option))]
+
+
+def test_what_no_option_can_say_is_left_to_the_file(project: Path) -> None:
+    (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    edit(project, {"sift_fv.svm.C": [1.0, 3.0, 10.0, 30.0]})  # a list, where the project has one for each budget
+    assert repeat.command(project / "params.yaml") == repeat.BY_HAND
+
+
+def test_a_failed_era_is_not_called_unselected(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "color_histogram": 0.3, "lenet5": 0.7})
+    damage("lenet5", "missing")
+    text = " ".join(Tags(page()).text.split())
+    assert "No learned method has a result that can be used. The best on val, HOG + SVM errs on" in text
+    assert "No network has a result here." in text
+
+
+@pytest.mark.parametrize("methods", [{"hog": 0.5}, {"hog": 0.5, "color_histogram": 0.2}, {"lenet5": 0.5}])
+def test_one_era_or_one_method_has_a_whole_page(project: Path, methods: dict[str, float]) -> None:
+    fake_results(project, list("abcdef"), methods)
+    text = page()
+    assert "select methods of both eras to compare them" in text
+    assert ('id="chart-classes"' in text) == (len(methods) == 2)
+    assert ('id="method-b"' in text) == (len(methods) == 2)
+    assert ("What HOG + SVM got right and Colour histogram + SVM did not" in text) == (len(methods) == 2)
+
+
+def test_every_pair_of_methods_has_pictures_before_any_has_two(project: Path) -> None:
+    right = {key: np.zeros(900, bool) for key in "abcdefghijkl"}
+    for place, values in enumerate(right.values()):
+        values[75 * place : 75 * (place + 1)] = True
+    sure = {key: np.random.default_rng(0).random(900) for key in right}
+    picked: list[int] = []
+    for indices in gallery._wishes(right, sure, ["a", "b"]):
+        picked += indices.tolist()
+        if len(set(picked)) >= gallery.MOST:
+            break
+    for a, b in permutations(right, 2):
+        assert any(right[b][index] and not right[a][index] for index in picked), (a, b)
+
+
+def test_ids_in_drawings_are_their_own_and_names_stay(project: Path) -> None:
+    names = ["gradient1", "clip2", "clip_3", "a", "b", "c"]
+    fake_results(project, names, {"hog": 0.5, "lenet5": 0.7})
+    text = page()
+    figure = text[text.index('id="chart-confusion"') :].split("</svg>")[0]
+    for name in names:
+        assert f">{name}</text>" in figure
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", text.split("<script")[0])) <= set(ids)
+
+
+def test_gradients_that_vanish_are_told_by_the_layers_that_have_none() -> None:
+    def rows(sizes: list[float]) -> list[dict[str, Any]]:
+        return [
+            {"network": "lenet5", "when": "first", "epoch": 1, "number": number + 1, "layer": f"c{number}",
+             "gradient": size}
+            for number, size in enumerate(sizes)
+        ]  # fmt: skip
+
+    for sizes, told in (([0.0, 0.1, 0.2], "0"), ([0.1, 0.2], "0.5"), ([0.1, 0.2, 0.0], "not finite")):
+        chart = learning.gradients(rows(sizes), {"lenet5": "LeNet-5"})
+        assert chart is not None
+        assert f"after one epoch: LeNet-5: {told}." in chart.alt
+
+
+def test_long_trainings_can_be_drawn() -> None:
+    rows = [
+        {"network": "lenet5", "split": split, "epoch": epoch, "error": 1.0, "kept": False}
+        for split in ("train", "val")
+        for epoch in range(3000)
+    ]
+    assert learning.curves(rows, {"lenet5": "LeNet-5"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (number(999_499), "999,499"), (number(999_700), "1 M"), (number(999.7e6), "1 G"), (number(61e6), "61 M"),
+        (milliseconds(123.4), "123 ms"), (milliseconds(0.0412), "0.041 ms"), (milliseconds(2500), "2.5 s"),
+        (megabytes(3.21), "3.21 MB"), (megabytes(1234.5), "1.23 GB"),
+    ],
+)  # fmt: skip
+def test_numbers_for_a_reader(text: str, expected: str) -> None:
+    assert text == expected

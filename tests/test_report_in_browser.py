@@ -123,6 +123,7 @@ def test_confusions_and_classes_of_another_method_replace_the_first(page: Page, 
     figure = page.locator("#chart-confusion")
     page.locator("#confusion-method").select_option("hog")
     page.wait_for_selector("#chart-confusion [aria-label='Confusion of HOG + SVM.']")
+    assert figure.locator("figcaption").inner_text().startswith("HOG + SVM. Rows: true class")
     with page.expect_download() as event:
         figure.get_by_role("button", name="CSV").click()
     rows = list(csv.DictReader(io.StringIO(event.value.path().read_text(encoding="utf-8"))))
@@ -173,6 +174,10 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, width: int) -> None:
 
 
 def test_print_is_a_handout_of_few_pages(page: Page) -> None:
+    for _ in range(2):
+        page.locator("#theme").click()
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"
     document = page.pdf(format="A4", print_background=True)
     pages = len(re.findall(rb"/Type\s*/Page\b", document))
     assert 2 <= pages <= 7

@@ -66,6 +66,7 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(project: Path, changes: d
         ({"hog.features.orientations": 9.5}, ["`hog.features.orientations` is 9.5", "integer"]),
         ({"hog.svm.C": [1.0]}, ["`hog.svm.C × positive_weight` lists 1 values", "`tuning_trials` is 4"]),
         ({"hog.svm.positive_weight": [1.0, 2.0]}, ["C × positive_weight` lists 8 values", "list 4"]),
+        ({"hog.features.rbf": {"landmark": 9, "width": 1.0}}, ["rbf.landmark`", "did you mean landmarks", "width"]),
         ({"hog.svm.patience": 0}, ["`hog.svm.patience` is 0", "greater than or equal to 1"]),
         ({"hog.features.rbf": {"landmarks": 1, "width": 1.0}}, ["`hog.features.rbf.landmarks` is 1", "2"]),
         ({"hog.svm.C": [1.0, -1.0, 2.0, 3.0]}, ["`hog.svm.C.1` is -1.0", "greater than 0"]),

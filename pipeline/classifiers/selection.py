@@ -38,6 +38,7 @@ class Selection:
         best: the solution with the lowest error; of equals in one trial the last, which is nearest to the optimum, and
             of equal trials the first.
         best_trial: the number of its trial.
+        best_error: its error.
     """
 
     val_error: Callable[[LinearSVM], float]
@@ -45,6 +46,7 @@ class Selection:
     trials: list[Trial] = field(default_factory=list)
     best: LinearSVM | None = None
     best_trial: int = 0
+    best_error: float = float("inf")
 
     def begin(self, name: str) -> None:
         """A new candidate."""
@@ -58,9 +60,9 @@ class Selection:
         """
         trial, number = self.trials[-1], len(self.trials) - 1
         error = self.val_error(model)
-        reached = min(other.val_error for other in self.trials)
-        if error < reached or (error == reached and self.best_trial == number):
-            self.best, self.best_trial = model, number
+        own = trial.steps > 0 or self.best is None
+        if own and (error < self.best_error or (error == self.best_error and self.best_trial == number)):
+            self.best, self.best_trial, self.best_error = model, number, error
         if error < trial.val_error or trial.steps == 1:
             trial.lowered = trial.steps
         if error <= trial.val_error or trial.steps == 1:

@@ -53,8 +53,9 @@ class Result:
         """Layer, epoch and size of the gradient of a network's weights, layers from the image on."""
         path = self.folder / "statistics.csv"
         with _readable(path, self.stage), open(path, encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("gradient")]
-            return [(row["layer"], int(row["epoch"]), float(row["gradient"])) for row in rows]
+            # Non-linearities have neither weights nor a gradient; an empty cell beside a weight is a gradient of NaN.
+            rows = [row for row in csv.DictReader(file) if row.get("gradient") or row.get("weight")]
+            return [(row["layer"], int(row["epoch"]), float(row.get("gradient") or "nan")) for row in rows]
 
 
 @contextmanager
@@ -112,6 +113,8 @@ def _read(method: Method, splits: Mapping[str, Split], classes: int) -> Result:
     stage = f"{layout.FAMILY_FOLDER[method.family]}@{method.key}"
     scores = read_scores(folder, dict(splits), classes, stage)
     tuning = read_json(folder / "tuning.json", stage)
+    if not isinstance(tuning, list) or not all(isinstance(trial, dict) and "val_error" in trial for trial in tuning):
+        raise PipelineError(f"{folder}/tuning.json: is no list of what was tried; rerun the stage {stage}")
     result = Result(method, scores, read_cost(folder, stage), tuning, folder)
     if method.family == "network":  # what the report shows of it must be there too
         _ = result.best_epoch, result.curve("train_error"), result.curve("val_error"), result.gradients()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import catalogue
 from pipeline.evaluation import metrics, significance
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.summary import titled
-from pipeline.report.words import p_value, seconds, tenths
+from pipeline.report.words import milliseconds, p_value, seconds, tenths
 
 
 def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
@@ -30,10 +31,12 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
     if old is None or new is None:
         one = old or new
         assert one is not None
-        return [
-            f"Only {one.method.era} methods were selected; the best, {_with_interval(summary, one)}. "
-            "Select methods of both eras to compare them."
-        ]
+        missing = "learned" if one is old else "hand-crafted"
+        if any(catalogue.BY_KEY[key].era == missing for key in summary["failed"]):
+            why = f"No {missing} method has a result that can be used"
+        else:
+            why = f"Only {one.method.era} methods were selected; select methods of both eras to compare them"
+        return [f"{why}. The best on val, {_with_interval(summary, one)}."]
     winner, loser = sorted((old, new), key=lambda result: error_of(summary, result))
     wrong = [metrics.ranks(result.scores["test"], labels) > 0 for result in (winner, loser)]
     p = significance.mcnemar(wrong[0], wrong[1])
@@ -64,9 +67,10 @@ def _with_interval(summary: dict[str, Any], result: Result) -> str:
 
 def _price(summary: dict[str, Any], old: Result, new: Result) -> str:
     a, b = (summary["methods"][result.method.key]["cost"] for result in (old, new))
+    times = [(seconds(cost["training_seconds"]), milliseconds(cost["prediction_ms"])) for cost in (a, b)]
     return (
-        f"{old.method.title} took {seconds(a['training_seconds'])} to train and takes {a['prediction_ms']:.2g} ms an "
-        f"image; {new.method.title} took {seconds(b['training_seconds'])} and takes {b['prediction_ms']:.2g} ms "
+        f"{old.method.title} took {times[0][0]} to train and takes {times[0][1]} an image; "
+        f"{new.method.title} took {times[1][0]} and takes {times[1][1]} "
         f"({a['device'] if a['device'] == b['device'] else a['device'] + ' and ' + b['device']}; tuning included, "
         "prediction in batches)."
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report.charts.base import Chart
-from pipeline.report.words import cell, seconds
+from pipeline.report.words import cell, milliseconds, seconds
 
 CHARTS = "charts"  # the folder beside the file
-COLUMNS = ("place", "method", "year", "features", "top-1 error %", "top-5 error %", "training", "ms an image")
+COLUMNS = ("place", "method", "year", "features", "top-1 error %", "top-5 error %", "training", "an image")
 
 
 def digest(
@@ -58,7 +58,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         _error(row, 1),
         _error(row, 5),
         seconds(row["training_seconds"]),
-        f"{row['prediction_ms']:.2g}",
+        milliseconds(row["prediction_ms"]),
     ]
 
 

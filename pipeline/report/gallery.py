@@ -151,8 +151,9 @@ def _wishes(right: dict[str, np.ndarray], sure: dict[str, np.ndarray], shown: li
         yield surest(~right[key], key, OF_EACH_METHOD)
     yield surest(~np.any(list(right.values()), axis=0), next(iter(right)), 12)
     yield surest(np.all(list(right.values()), axis=0), next(iter(right)), 6)
-    for a, b in permutations(right, 2):
-        yield surest(right[b] & ~right[a], b, OF_EACH_PAIR)
+    of_pairs = [surest(right[b] & ~right[a], b, OF_EACH_PAIR) for a, b in permutations(right, 2)]
+    for rank in range(OF_EACH_PAIR):  # one of every pair before a second of any
+        yield np.array([found[rank] for found in of_pairs if rank < len(found)], dtype=int)
 
 
 def _spread(scores: np.ndarray) -> float:

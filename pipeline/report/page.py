@@ -19,7 +19,7 @@ from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
 from pipeline.report import gallery, ilsvrc, repeat, trust, words
-from pipeline.report.answer import answer, best_of
+from pipeline.report.answer import answer, best_of, error_of
 from pipeline.report.charts import cost, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
 from pipeline.report.descriptors import descriptors
@@ -53,7 +53,8 @@ def write_page(content: dict[str, Any], target: Path) -> None:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
-        "seconds": words.seconds, "number": words.number, "cell": words.cell, "json": _json,
+        "seconds": words.seconds, "number": words.number, "cell": words.cell,
+        "milliseconds": words.milliseconds, "megabytes": words.megabytes, "json": _json,
     }  # fmt: skip
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     page = environment.get_template("page.html").render(content | {"style": style, "script": script})
@@ -111,7 +112,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "environment": environment,
         "params": params.read_text(encoding="utf-8"),
         "changes": differing,
-        "command": repeat.command(differing),
+        "command": repeat.command(params),
         "citation": trust.citation(summary, environment),
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,
@@ -140,9 +141,12 @@ def _agreeing(summary: dict[str, Any], outcome: Outcome) -> tuple[dict[str, Any]
 
 
 def _shown(results: list[Result], summary: dict[str, Any]) -> list[Result]:
-    """The best of each era on val: what the page compares at first."""
-    found = [best_of(results, summary, era) for era in ERA_COLOURS]
-    return [result for result in found if result is not None]
+    """What the page compares at first: the best of each era on val; of a single era its two best, the best last."""
+    of_eras = [best_of(results, summary, era) for era in ERA_COLOURS]
+    found = [result for result in of_eras if result is not None]
+    if len(found) == 1:
+        found = sorted(results, key=lambda result: -error_of(summary, result, "val"))[-2:]
+    return found
 
 
 def _ranking(rows: list[dict[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +178,13 @@ def _learning() -> dict[str, Any]:
         for row in _table(layout.PLOTS / "gradients.csv")
     ]
     tried = [
-        {**row, "value": float(row["value"]), "val_error": float(row["val_error"]), "chosen": row["chosen"] == "True"}
+        {
+            **row,
+            "value": float(row["value"]),
+            "val_error": float(row["val_error"]),
+            "chosen": row["chosen"] == "True",
+            "era": catalogue.BY_KEY[row["method"]].era,
+        }
         for row in _table(layout.TABLES / "tuning.csv")
         if catalogue.BY_KEY[row["method"]].family == "feature"
     ]
@@ -224,8 +234,12 @@ def _samples(classes: list[str]) -> list[dict[str, str]]:
 
 
 def _download(path: Path) -> str:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage evaluate") from error
     kind = "application/json" if path.suffix == ".json" else "text/csv"
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text).decode()}"
 
 
 def _json(value: Any) -> str:

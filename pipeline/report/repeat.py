@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from ruamel.yaml import YAML
 from pipeline.report.words import setting
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"  # params.yaml as the project comes; a test keeps them equal
-ABSENT = "–"
-OPTIONS_IN_A_COMMAND = 30  # beyond that the file itself is the better way
+ABSENT = object()
+MOST_OPTIONS = 30  # beyond that the file itself is the better way
+BY_HAND = "make repro   # after putting the settings below into params.yaml"
 
 
 @dataclass(frozen=True)
@@ -22,40 +25,86 @@ class Change:
 
     Attributes:
         key: dotted.
-        value: now.
-        default: before; ABSENT where there is none.
+        now, before: its values; ABSENT where there is none.
     """
 
     key: str
-    value: str
-    default: str
+    now: Any
+    before: Any
+
+    @property
+    def value(self) -> str:
+        """As it is written in the file; a dash for none."""
+        return "–" if self.now is ABSENT else setting(self.now)
+
+    @property
+    def default(self) -> str:
+        """Likewise."""
+        return "–" if self.before is ABSENT else setting(self.before)
+
+    @property
+    def option(self) -> str:
+        """As `dvc exp run -S` takes it (Hydra's grammar)."""
+        if self.now is ABSENT:
+            return f"~{self.key}"
+        return f"{'+' if self.before is ABSENT else ''}{self.key}={_in_hydras_words(self.now)}"
 
 
 def changes(params: Path) -> list[Change]:
     """What params.yaml changes, in its order; lists are taken as a whole."""
-    yaml = YAML(typ="safe")
-    now, before = (yaml.load(path.read_text(encoding="utf-8")) for path in (params, DEFAULTS))
-    return list(_differences(now, before, ""))
+    return _differences(_read(params), _read(DEFAULTS), "")
 
 
-def command(found: list[Change]) -> str:
-    """Run it from the project as it comes, without editing a file."""
-    if len(found) > OPTIONS_IN_A_COMMAND:
-        return "make repro   # after putting the settings below into params.yaml"
-    options = [shlex.quote(f"{change.key}={change.value}") for change in found if change.value != ABSENT]
-    return " ".join(["dvc exp run", *(f"-S {option}" for option in options)]) if options else "make repro"
+def command(params: Path) -> str:
+    """What repeats a run from the project as it comes: without editing a file, where that gives just these settings."""
+    options = [change.option for change in changes(params)]
+    if not options:
+        return "make repro"
+    if len(options) > MOST_OPTIONS or not _give(options, _read(params)):
+        return BY_HAND
+    return " ".join(["dvc exp run", *(f"-S {shlex.quote(option)}" for option in options)])
+
+
+def _give(options: list[str], wanted: Any) -> bool:
+    """Whether DVC makes `wanted` out of the defaults: not every change has an option, such as a list for a mapping."""
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    with tempfile.TemporaryDirectory() as folder:
+        tried = Path(folder) / "params.yaml"
+        tried.write_text(DEFAULTS.read_text(encoding="utf-8"), encoding="utf-8")
+        try:
+            apply_overrides(tried, options)
+        except DvcException:
+            return False
+        return bool(_read(tried) == wanted)
+
+
+def _read(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
 def _differences(now: Any, before: Any, above: str) -> list[Change]:
     if not isinstance(now, dict) or not isinstance(before, dict):
-        return [] if now == before else [Change(above, setting(now), setting(before))]
+        return [] if now == before else [Change(above, now, before)]
     found = []
     for key in [*now, *(key for key in before if key not in now)]:
         where = f"{above}.{key}" if above else str(key)
-        if key not in now:
-            found.append(Change(where, ABSENT, setting(before[key])))
-        elif key not in before:
-            found.append(Change(where, setting(now[key]), ABSENT))
-        else:
+        if key in now and key in before:
             found += _differences(now[key], before[key], where)
+        else:
+            found.append(Change(where, now.get(key, ABSENT), before.get(key, ABSENT)))
     return found
+
+
+def _in_hydras_words(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_hydras_words, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_in_hydras_words(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_/][\w./-]*", value):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return str(value)

@@ -24,10 +24,26 @@ def number(value: Any) -> str:
     """A count for a reader: 1,234 or 5.9 M; a dash for None."""
     if value is None:
         return "–"
-    for limit, unit in ((1e9, "G"), (1e6, "M")):
-        if value >= limit:
-            return f"{value / limit:.3g} {unit}"
-    return f"{value:,}"
+    if value < 999_500:
+        return f"{value:,}"
+    unit, size = ("M", value / 1e6) if value < 999.5e6 else ("G", value / 1e9)
+    return f"{_three_digits(size)} {unit}"
+
+
+def milliseconds(value: float) -> str:
+    """A time an image takes, given in milliseconds: two digits, in seconds from a second on."""
+    if value >= 1000:
+        return f"{_three_digits(value / 1000)} s"
+    return f"{value:.0f} ms" if value >= 99.5 else f"{value:.2g} ms"
+
+
+def megabytes(value: float) -> str:
+    """A size, given in megabytes: 3.2 MB or 1.2 GB."""
+    return f"{_three_digits(value)} MB" if value < 999.5 else f"{_three_digits(value / 1000)} GB"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def cell(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -63,6 +63,8 @@ def _keys_at(model: Any, path: Sequence[str]) -> list[str]:
     for key in path:
         field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = field.annotation if field is not None else None
+        # Of an optional section, the section.
+        model = next((one for one in get_args(model) if isinstance(one, type) and issubclass(one, BaseModel)), model)
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import catalogue, layout
@@ -24,7 +25,7 @@ def run(first: str, second: str) -> None:
             revision of this repository: a commit, a branch, an experiment's name; `workspace` is what lies here.
     """
     before, after = _find(first), _find(second)
-    table = Table(title=f"top-1 test error in percent: {first} → {second}")
+    table = Table(title=escape(f"top-1 test error in percent: {first} → {second}"))
     table.add_column("method")
     for name in ("before", "after", "points", "training"):
         table.add_column(name, justify="right")

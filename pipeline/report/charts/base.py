@@ -11,6 +11,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+alt.data_transformers.disable_max_rows()  # all data stands in the page, and its size is measured
+
 #: One colour per era throughout, told apart by colour-blind readers too (Okabe & Ito).
 ERA_COLOURS = {"hand-crafted": "#c25400", "learned": "#0072b2"}
 
@@ -51,9 +53,18 @@ def finish(key: str, chart: Any, text: str) -> Chart:
         .configure_header(labelFontSize=12, titleFontSize=12)
     )
     spec = configured.to_dict()
-    # Ids are numbered through all that a process ever draws; named by chart they repeat, and don't clash in a page.
-    svg = re.sub(r"\b(gradient|clip)_?\d+", rf"{key}-\1", vl_convert.vegalite_to_svg(spec))
+    svg = _with_ids_of(key, vl_convert.vegalite_to_svg(spec))
     return Chart(key, json.dumps(spec, sort_keys=True).replace("<", "\\u003c"), svg, text)
+
+
+def _with_ids_of(key: str, svg: str) -> str:
+    """Number the ids in a drawing anew: Vega counts through all that a process draws, and in a page they'd clash."""
+    numbers: dict[str, int] = {}
+
+    def renamed(match: re.Match[str]) -> str:
+        return f"{match[1]}{key}-{numbers.setdefault(match[2], len(numbers))}{match[3]}"
+
+    return re.sub(r"""(\bid="|url\(#|href="#)([A-Za-z]+_?\d+)("|\))""", renamed, svg)
 
 
 def named(across: Sequence[float], up: Sequence[float], wanted: Sequence[bool], height: float = 0.07) -> list[bool]:

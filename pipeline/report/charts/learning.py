@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from pipeline.report.charts.base import ERA_COLOURS, Chart, finish
+from pipeline.report.charts.base import ERA_COLOURS, Chart, era, finish
 from pipeline.report.words import tenths
 
 COLUMNS, WIDTH, HEIGHT = 3, 190, 140
@@ -52,7 +53,8 @@ def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | 
     Returns:
         None without networks of more than one layer.
     """
-    data = pd.DataFrame([row for row in rows if row["gradient"] > 0])
+    drawn = [row for row in rows if 0 < row["gradient"] < math.inf]  # a logarithmic scale has no zero
+    data = pd.DataFrame(drawn)
     if data.empty or data["number"].max() < 2:
         return None
     data["title"] = [titles[key] for key in data["network"]]
@@ -73,17 +75,28 @@ def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | 
             tooltip=["title:N", "layer:N", "when:N", "epoch:Q", alt.Tooltip("gradient:Q", format=".2e")],
         )
     )
-    first = data[data["when"] == "first"].groupby("title")["gradient"]
-    listed = "; ".join(f"{title}: {values.iloc[0] / values.iloc[-1]:.2g}" for title, values in first)
+    listed = "; ".join(f"{titles[key]}: {ratio}" for key, ratio in _first_against_last(rows).items())
     text = f"Gradients by layer. First layer's against the last's after one epoch: {listed}."
     return finish("gradients", _small_pictures(lines, data), text)
+
+
+def _first_against_last(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """For each network, in words, the first layer's gradient as a multiple of the last's after the first epoch."""
+    layers: dict[str, list[float]] = {}
+    for row in rows:
+        if row["when"] == "first":
+            layers.setdefault(row["network"], []).append(row["gradient"])
+    return {
+        key: f"{sizes[0] / sizes[-1]:.2g}" if sizes[-1] > 0 and math.isfinite(sizes[0] / sizes[-1]) else "not finite"
+        for key, sizes in layers.items()
+    }
 
 
 def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | None:
     """Val error of each SVM against C, the weight of its errors.
 
     Args:
-        rows: of tables/tuning.csv, those of SVMs.
+        rows: of tables/tuning.csv, those of SVMs, each with its method's `era`.
         titles: of methods, by key.
 
     Returns:
@@ -101,12 +114,14 @@ def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
         alt.Tooltip("candidate:N"),
         alt.Tooltip("percent:Q", format=".2f", title="error on val (%)"),
     ]
-    colour = ERA_COLOURS["hand-crafted"]
-    base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
+    colour = era().legend(None)
+    base = alt.Chart(data)
     # A candidate with another weight of positives is a point of its own; the line joins the best of each C.
-    line = base.mark_line(strokeWidth=2, color=colour).encode(y=alt.Y("min(percent):Q", title="top-1 error on val (%)"))
-    points = base.mark_point(size=30, color=colour, filled=True, opacity=1)
-    kept = base.transform_filter("datum.chosen").mark_point(size=110, strokeWidth=2, color=colour)
+    lowest = alt.Y("min(percent):Q", title="top-1 error on val (%)")
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=lowest, color=colour)
+    points = base.mark_point(size=30, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    kept = base.transform_filter("datum.chosen").mark_point(size=110, strokeWidth=2)
+    kept = kept.encode(x=x, y=y, color=colour, tooltip=tooltip)
     chosen = data[data["chosen"]].to_dict("records")
     listed = "; ".join(f"{row['title']}: {row['candidate']}, {tenths(row['percent'])} %" for row in chosen)
     chart = _small_pictures(line + points + kept, data).resolve_scale(y="independent")

@@ -20,7 +20,7 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     columns = ["title", "year", "era", "test_top1_error", "test_top1_low", "test_top1_high"]
     data = pd.DataFrame(sorted(rows, key=lambda row: (row["year"], row["test_top1_error"])))[columns]
     data["best_so_far"] = data["test_top1_error"].cummin()
-    domain = [int(data["year"].min()) - 2, max(2018, int(data["year"].max()) + 2)]
+    domain = [min(2009, int(data["year"].min()) - 2), max(2018, int(data["year"].max()) + 2)]
     highest = max(data["test_top1_error"].max(), 1e-9)
     x = alt.X("year:Q", title="year of publication", axis=alt.Axis(format="d", tickCount=7),
               scale=alt.Scale(domain=domain, nice=False, zero=False))  # fmt: skip

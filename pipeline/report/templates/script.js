@@ -78,10 +78,11 @@ function asCsv(spec) {
 
 async function picture(figure, kind) {
   const view = figure.view ?? (await bringToLife(figure));
-  view.background("#ffffff");
-  const url = await view.toImageURL(kind, 2);
-  view.background("transparent");
-  return url;
+  try {
+    return await view.background("#ffffff").toImageURL(kind, 2);
+  } finally {
+    await view.background("transparent").runAsync();
+  }
 }
 
 for (const figure of document.querySelectorAll("figure.chart")) {
@@ -181,7 +182,11 @@ const rooms = {
   neither: { wanted: (a, b) => !a.right && !b.right, by: 1, text: (a, b) => `Wrong by ${a} and by ${b}` },
   "sure-a": { wanted: (a) => !a.right, by: 0, text: (a) => `The mistakes of ${a}` },
   "sure-b": { wanted: (a, b) => !b.right, by: 1, text: (a, b) => `The mistakes of ${b}` },
-  both: { wanted: (a, b) => a.right && b.right, by: 1, text: (a, b) => `Right by ${a} and by ${b}` },
+  both: {
+    wanted: (a, b) => a.right && b.right,
+    by: 1,
+    text: (a, b) => (a === b ? `What ${a} got right` : `Right by ${a} and by ${b}`),
+  },
 };
 
 function bars(key, index) {
@@ -214,7 +219,8 @@ function card(index, keys) {
 }
 
 function showRoom() {
-  const keys = [byId("method-a").value, byId("method-b").value];
+  const first = byId("method-a").value;
+  const keys = [first, byId("method-b")?.value ?? first];
   const room = rooms[byId("room").value];
   const opinions = (index) => keys.map((key) => said(key, index));
   const found = pool.names
@@ -225,10 +231,10 @@ function showRoom() {
   const different = keys[0] === keys[1] ? keys.slice(0, 1) : keys;
   gallery.replaceChildren(...(shown.length ? shown.map((index) => card(index, different)) : [element("p", {}, "None.")]));
   byId("gallery-title").textContent = `${room.text(...keys.map((key) => titleOf[key]))}, surest first.`;
-  byId("shown").textContent = `${shown.length} pictures`;
+  byId("shown").textContent = `${shown.length} of the ${found.length} in this page`;
 }
 
-for (const id of ["method-a", "method-b", "room"]) byId(id).addEventListener("change", showRoom);
+for (const id of ["method-a", "method-b", "room"]) byId(id)?.addEventListener("change", showRoom);
 
 // ------------------------------------------------------------------------------------------------ where they fail
 
@@ -254,6 +260,8 @@ byId("confusion-method")?.addEventListener("change", (event) => {
   replaceRows(figure, (row) => "truth" in row, rows);
   bringToLife(figure);
   figure.querySelector(".drawn").setAttribute("aria-label", `Confusion of ${titleOf[key]}.`);
+  figure.querySelector("figcaption").textContent =
+    `${titleOf[key]}. Rows: true class; columns: first guess. The diagonal is right.`;
 });
 
 function showClasses() {
