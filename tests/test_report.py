@@ -531,6 +531,35 @@ def test_gradients_that_vanish_are_told_by_the_layers_that_have_none() -> None:
         assert f"after one epoch: LeNet-5: {told}." in chart.alt
 
 
+def test_each_small_picture_shows_its_own_method_alone() -> None:
+    titles = {"hog": "HOG + SVM", "lenet5": "LeNet-5", "alexnet": "AlexNet"}
+    tried = [
+        {
+            "method": key,
+            "era": "hand-crafted",
+            "candidate": f"C={c}",
+            "value": c,
+            "val_error": error,
+            "chosen": c == 1.0,
+        }
+        for key, error in (("hog", 0.2), ("lenet5", 0.4), ("alexnet", 0.6))
+        for c in (0.1, 1.0)
+    ]
+    chart = learning.costs_of_errors(tried, titles)
+    assert chart is not None
+    circles = re.findall(r'<g class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', chart.svg, re.S)
+    assert sorted(group.count("<path") for group in circles) == [1, 1, 1, 2, 2, 2]
+    epochs = [
+        {"network": key, "split": "val", "epoch": epoch, "error": 10.0 * epoch, "kept": epoch == 1}
+        for key in ("lenet5", "alexnet")
+        for epoch in (1, 2)
+    ]
+    curves = learning.curves(epochs, titles)
+    assert curves is not None
+    circles = re.findall(r'<g class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', curves.svg, re.S)
+    assert [group.count("<path") for group in circles] == [1, 1]
+
+
 def test_long_trainings_can_be_drawn() -> None:
     rows = [
         {"network": "lenet5", "split": split, "epoch": epoch, "error": 1.0, "kept": False}

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-QUALITY = 88
+QUALITY = 80
 LOSSLESS_UP_TO = 32  # pixels a side
 TILE = 64  # pixels a side at most, in a sheet
 

@@ -26,12 +26,14 @@ class Chart:
         spec: Vega-Lite as JSON text, safe inside a <script> element.
         svg: the same, drawn.
         alt: what a reader who can't see it should know.
+        seen: the part of it that says what is to be seen here; may be empty.
     """
 
     key: str
     spec: str
     svg: str
     alt: str
+    seen: str = ""
 
 
 def era() -> alt.Color:
@@ -40,7 +42,7 @@ def era() -> alt.Color:
     return alt.Color("era:N", title="features", scale=scale, legend=alt.Legend(symbolOpacity=1, titleOrient="left"))
 
 
-def finish(key: str, chart: Any, text: str) -> Chart:
+def finish(key: str, chart: Any, text: str, seen: str = "") -> Chart:
     """Give a chart the common look and draw it.
 
     Colours of text and lines are left to the page's style sheet, which knows light from dark.
@@ -53,8 +55,15 @@ def finish(key: str, chart: Any, text: str) -> Chart:
         .configure_header(labelFontSize=12, titleFontSize=12)
     )
     spec = configured.to_dict()
-    svg = _with_ids_of(key, vl_convert.vegalite_to_svg(spec))
-    return Chart(key, json.dumps(spec, sort_keys=True).replace("<", "\\u003c"), svg, text)
+    svg = _with_ids_of(key, _lighter(vl_convert.vegalite_to_svg(spec)))
+    return Chart(key, json.dumps(spec, sort_keys=True).replace("<", "\\u003c"), svg, f"{text} {seen}".strip(), seen)
+
+
+def _lighter(svg: str) -> str:
+    """Half the bytes: marks need no description of their own, since the drawing has one, nor millionths of a pixel."""
+    svg = re.sub(r'\s(?:aria-[a-z]+|role)="[^"]*"', "", svg)
+    head, *tags = re.split(r"(?=<)", svg)
+    return head + "".join(re.sub(r"(\d\.\d\d)\d+", r"\1", tag) if not tag.startswith("<text") else tag for tag in tags)
 
 
 def _with_ids_of(key: str, svg: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.charts.base import Chart, era, finish, named
-from pipeline.report.words import tenths
+from pipeline.report.words import megabytes, milliseconds, seconds, tenths
 
 WIDTH, HEIGHT = 390, 300
 COSTS = {
@@ -17,6 +17,7 @@ COSTS = {
     "prediction_ms": "prediction (ms an image)",
     "megabytes": "size of the model (MB)",
 }
+UNITS = {"training_seconds": seconds, "prediction_ms": milliseconds, "megabytes": megabytes}
 
 
 def cost(rows: list[dict[str, Any]], by: str) -> Chart:
@@ -49,10 +50,10 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     up = data["test_top1_error"] / max(data["test_top1_error"].max(), 1e-9)
     data["named"] = named(across.tolist(), up.tolist(), data["front"].tolist())
     names = base.transform_filter("datum.named").mark_text(align="left", dx=8, dy=-8, fontSize=11)
-    listed = "; ".join(f"{row['title']}: {row['cost']:.3g}, {tenths(row['test_top1_error'])} %"
+    listed = "; ".join(f"{row['title']} ({UNITS[by](row['cost'])}, {tenths(row['test_top1_error'])} %)"
                        for row in data[data["front"]].to_dict("records"))  # fmt: skip
-    text = f"Top-1 test error against {COSTS[by]}. No other method is both cheaper and better than these: {listed}."
+    seen = f"No other method is both cheaper and better than these: {listed}."
     chart = alt.layer(line, rules, points, names.encode(x=x, y=y, text="title:N")).properties(
         width=WIDTH, height=HEIGHT
     )
-    return finish(f"cost-{by.split('_')[0]}", chart, text)
+    return finish(f"cost-{by.split('_')[0]}", chart, f"Top-1 test error against {COSTS[by]}.", seen)

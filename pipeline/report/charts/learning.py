@@ -33,14 +33,14 @@ def curves(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | Non
     y = alt.Y("error:Q", title="top-1 error (%)", scale=alt.Scale(zero=True))
     dash = _dashes("split", "split", "val", "train")
     tooltip = ["title:N", "split:N", "epoch:Q", alt.Tooltip("error:Q", format=".2f", title="error (%)")]
-    base = alt.Chart(data)
+    base = alt.Chart()
     colour = ERA_COLOURS["learned"]
     lines = base.mark_line(strokeWidth=2, color=colour).encode(x=x, y=y, strokeDash=dash, tooltip=tooltip)
     kept = base.transform_filter("datum.kept").mark_point(size=90, strokeWidth=2, color=colour)
     listed = "; ".join(f"{row['title']}: best val error {tenths(row['error'])} % in epoch {row['epoch']}"
                        for row in data[data["kept"]].to_dict("records"))  # fmt: skip
     chart = _small_pictures(lines + kept.encode(x=x, y=y, tooltip=tooltip), data)
-    return finish("learning", chart, f"Error by epoch on train (dashed) and val. {listed}.")
+    return finish("learning", chart, "Error by epoch on train (dashed) and val.", f"{listed}.")
 
 
 def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | None:
@@ -61,7 +61,7 @@ def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | 
     when = _dashes("when", "after epoch", "kept", "first")
     colour = ERA_COLOURS["learned"]
     lines = (
-        alt.Chart(data)
+        alt.Chart()
         .mark_line(strokeWidth=2, color=colour, point=alt.OverlayMarkDef(size=22, color=colour))
         .encode(
             x=alt.X("number:Q", title="layer, from the image on", axis=alt.Axis(tickMinStep=1, tickCount=5)),
@@ -76,8 +76,8 @@ def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | 
         )
     )
     listed = "; ".join(f"{titles[key]}: {ratio}" for key, ratio in _first_against_last(rows).items())
-    text = f"Gradients by layer. First layer's against the last's after one epoch: {listed}."
-    return finish("gradients", _small_pictures(lines, data), text)
+    seen = f"First layer's against the last's after one epoch: {listed}."
+    return finish("gradients", _small_pictures(lines, data), "Gradients by layer.", seen)
 
 
 def _first_against_last(rows: list[dict[str, Any]]) -> dict[str, str]:
@@ -115,7 +115,7 @@ def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
         alt.Tooltip("percent:Q", format=".2f", title="error on val (%)"),
     ]
     colour = era().legend(None)
-    base = alt.Chart(data)
+    base = alt.Chart()
     # A candidate with another weight of positives is a point of its own; the line joins the best of each C.
     lowest = alt.Y("min(percent):Q", title="top-1 error on val (%)")
     line = base.mark_line(strokeWidth=2).encode(x=x, y=lowest, color=colour)
@@ -125,16 +125,17 @@ def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
     chosen = data[data["chosen"]].to_dict("records")
     listed = "; ".join(f"{row['title']}: {row['candidate']}, {tenths(row['percent'])} %" for row in chosen)
     chart = _small_pictures(line + points + kept, data).resolve_scale(y="independent")
-    return finish("svm-c", chart, f"Val error of SVMs against C. Kept: {listed}.")
+    return finish("svm-c", chart, "Val error of SVMs against C.", f"Kept: {listed}.")
 
 
 def _dashes(column: str, title: str, solid: str, dashed: str) -> alt.StrokeDash:
     scale = alt.Scale(domain=[solid, dashed], range=[[1, 0], [4, 3]])
-    legend = alt.Legend(symbolStrokeColor=ERA_COLOURS["learned"], titleOrient="left")
+    legend = alt.Legend(symbolType="stroke", symbolStrokeColor=ERA_COLOURS["learned"], titleOrient="left")
     return alt.StrokeDash(f"{column}:N", title=title, scale=scale, legend=legend)
 
 
 def _small_pictures(chart: Any, data: pd.DataFrame) -> Any:
+    """A picture for each title; the chart itself has no data, or each picture would show all."""
     columns = min(COLUMNS, data["title"].nunique())
     order = list(dict.fromkeys(data["title"]))
     facet = alt.Facet("title:N", title=None, sort=order)

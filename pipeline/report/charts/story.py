@@ -47,7 +47,9 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     names = base.transform_filter("datum.named").mark_text(align="left", dx=7, dy=-8, fontSize=11)
     layers = (_turn(x), line, intervals, points, names.encode(x=x, y=y, text="title:N"))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=f"Here: {dataset}")
-    return finish("story-here", chart, f"Top-1 test error by year of publication. The best up to each year: {listed}.")
+    return finish(
+        "story-here", chart, "Top-1 test error by year of publication.", f"The best up to each year: {listed}."
+    )
 
 
 def ilsvrc() -> Chart:
