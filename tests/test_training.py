@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,18 @@ def test_the_average_follows_the_weights() -> None:
 )
 def test_every_choice_learns(changes: dict[str, Any]) -> None:
     assert fit(task(), epochs=6, **changes)[1].best_error <= 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: apt-get install g++")
+def test_a_compiled_network_learns_the_same() -> None:
+    one = task()
+    _, plain = fit(one, epochs=2)
+    _, compiled = fit(one, epochs=2, compile=True)
+    for row, other in zip(plain.history, compiled.history, strict=True):
+        assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)
+        assert other["val_loss"] == pytest.approx(row["val_loss"], rel=1e-2)
+    assert [row["layer"] for row in compiled.layers] == [row["layer"] for row in plain.layers]
 
 
 def test_what_happens_inside_is_recorded_for_every_epoch_and_layer() -> None:
