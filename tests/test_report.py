@@ -332,10 +332,15 @@ def test_the_defaults_that_a_report_compares_with_are_the_projects_own() -> None
     )
 
 
+def repeated(project: Path) -> str:
+    path = project / "params.yaml"
+    return repeat.command(path, repeat.changes(path))
+
+
 def test_changed_settings_become_one_command(project: Path) -> None:
     (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     assert repeat.changes(project / "params.yaml") == []
-    assert repeat.command(project / "params.yaml") == "make repro"
+    assert repeated(project) == "make repro"
     edit(project, {"dataset": "digits", "hog.svm.C": [0.1, 0.3, 1.0, 10.0], "prepare.train_limit": 50,
                    "datasets.digits.augmentation.crop": 0.5})  # fmt: skip
     found = repeat.changes(project / "params.yaml")
@@ -345,7 +350,7 @@ def test_changed_settings_become_one_command(project: Path) -> None:
         ("datasets.digits.augmentation.crop", "0.5", "null"),
         ("hog.svm.C", "[0.1, 0.3, 1, 10]", "[0.1, 0.3, 1, 3]"),
     ]
-    words = shlex.split(repeat.command(project / "params.yaml"))
+    words = shlex.split(repeated(project))
     assert words[:4] == ["dvc", "exp", "run", "-S"]
     assert "hog.svm.C=[0.1, 0.3, 1.0, 10.0]" in words
 
@@ -463,14 +468,14 @@ def test_the_command_gives_the_same_settings_again(project: Path, changes: dict,
     """`dvc exp run -S` reads Hydra's grammar; the command is shown only where it leads back to this params.yaml."""
     (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     edit(project, changes)
-    shown = shlex.split(repeat.command(project / "params.yaml"))
+    shown = shlex.split(repeated(project))
     assert shown == ["dvc", "exp", "run", *(word for option in options for word in ("-S", option))]
 
 
 def test_what_no_option_can_say_is_left_to_the_file(project: Path) -> None:
     (project / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     edit(project, {"sift_fv.svm.C": [1.0, 3.0, 10.0, 30.0]})  # a list, where the project has one for each budget
-    assert repeat.command(project / "params.yaml") == repeat.BY_HAND
+    assert repeated(project) == repeat.BY_HAND
 
 
 def test_a_failed_era_is_not_called_unselected(project: Path) -> None:

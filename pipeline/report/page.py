@@ -112,7 +112,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "environment": environment,
         "params": params.read_text(encoding="utf-8"),
         "changes": differing,
-        "command": repeat.command(params),
+        "command": repeat.command(params, differing),
         "citation": trust.citation(summary, environment),
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,

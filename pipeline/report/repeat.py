@@ -55,9 +55,14 @@ def changes(params: Path) -> list[Change]:
     return _differences(_read(params), _read(DEFAULTS), "")
 
 
-def command(params: Path) -> str:
-    """What repeats a run from the project as it comes: without editing a file, where that gives just these settings."""
-    options = [change.option for change in changes(params)]
+def command(params: Path, found: list[Change]) -> str:
+    """What repeats a run from the project as it comes: without editing a file, where that gives just these settings.
+
+    Args:
+        params: params.yaml.
+        found: its `changes`.
+    """
+    options = [change.option for change in found]
     if not options:
         return "make repro"
     if len(options) > MOST_OPTIONS or not _give(options, _read(params)):
