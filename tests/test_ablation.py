@@ -8,8 +8,10 @@ import pytest
 from pipeline import layout, settings
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations
 from pipeline.stages import ablate, prepare
+from pipeline.training.tuning import tune_and_train
 from tests.conftest import edit
 
 CHANGES = [
@@ -58,12 +60,14 @@ def test_every_change_has_a_row_and_a_senseless_one_says_why(ablated: Path) -> N
         assert row["gradient_ratio"] > 0
     # Sigmoids shrink what comes back to the first layer.
     assert rows[1]["gradient_ratio"] < rows[0]["gradient_ratio"]
-    assert ablations(settings.load())[0]["title"] == "LeNet-5"
+    faults = Faults()
+    assert ablations(settings.load(), faults)[0]["title"] == "LeNet-5"
+    assert not faults.sentences
     assert not list(layout.WORK.glob("ablate-*"))
 
 
 def test_a_killed_ablation_does_not_train_a_finished_row_again(ablated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = ablate.tune_and_train
+    real = tune_and_train
     calls: list[str] = []
 
     def counted(title: str, task: Any, parameters: Any, work: Path) -> Any:

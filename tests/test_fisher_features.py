@@ -54,7 +54,7 @@ def test_workers_change_nothing(feature: ModuleType) -> None:
     for name, values in one.items():
         np.testing.assert_array_equal(values, three[name], err_msg=name)
     found = [feature.transform(CROPS[:50], chosen, one, Context(0, workers)) for workers in (1, 3)]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("feature", FEATURES)
@@ -116,7 +116,7 @@ def test_vlad_as_the_stages_use_it() -> None:
     one, three = (sift_vlad.fit(CROPS, chosen, Context(0, workers)) for workers in (1, 3))
     np.testing.assert_array_equal(one["centres"], three["centres"])
     found = [sift_vlad.transform(CROPS, chosen, one, Context(0, workers)) for workers in (1, 3)]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     assert found[0].dtype == np.float16
     assert found[0].shape == (len(CROPS), 3 * 5 * 10)
     flat = sift_vlad.transform(np.full((1, 32, 32, 3), 9, np.uint8), chosen, one, Context(0))

@@ -141,7 +141,7 @@ def test_products_are_those_of_the_decoded_vectors(form: str, monkeypatch: pytes
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_found(kind: type, bad: float) -> None:
-    x = np.full((600, 7), -60000, kind)
+    x: np.ndarray = np.full((600, 7), -60000, kind)
     assert finite(Dense(x))
     x[550, 3] = bad
     assert not finite(Dense(x))

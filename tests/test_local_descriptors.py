@@ -9,7 +9,7 @@ import skimage.data
 
 from benchmarks import vlfeat
 from pipeline.descriptors import grid
-from pipeline.descriptors.dense_sift import CLIP, dense_sift, frame_count, to_grey
+from pipeline.descriptors.dense_sift import CLIP, Window, dense_sift, frame_count, to_grey
 from pipeline.descriptors.dense_sift_torch import dense_sift_torch
 from pipeline.descriptors.local_color import local_color
 from pipeline.errors import PipelineError
@@ -32,11 +32,11 @@ def mirrored(descriptors: np.ndarray) -> np.ndarray:
 @pytest.mark.skipif(not vlfeat.available(), reason="VLFeat is not installed (Debian: libvlfeat-dev)")
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize(("bin_size", "step"), [(2, 2), (3, 2), (4, 4), (8, 3)])
-def test_dense_sift_is_vlfeats(picture: np.ndarray, window: str, bin_size: int, step: int) -> None:
+def test_dense_sift_is_vlfeats(picture: np.ndarray, window: Window, bin_size: int, step: int) -> None:
     ours = dense_sift(picture[None], (bin_size,), step, window)[0][0]
     first_y, first_x = (grid.axis(length, bin_size, step).origins[0] for length in picture.shape[:2])
     grey = to_grey(picture[None])[0]
-    theirs = vlfeat.Dsift(*grey.shape[::-1], bin_size, step, window == "flat")
+    theirs = vlfeat.Dsift(grey.shape[1], grey.shape[0], bin_size, step, window == "flat")
     theirs.start_at(int(first_x), int(first_y))
     found = theirs(grey)
     assert found.shape == ours.shape
@@ -62,7 +62,7 @@ def test_dense_sift_agrees_with_opencvs_up_to_their_known_differences(picture: n
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_the_torch_version_gives_the_same(picture: np.ndarray, window: str) -> None:
+def test_the_torch_version_gives_the_same(picture: np.ndarray, window: Window) -> None:
     import torch
 
     images = np.stack([picture, picture[::-1]])
@@ -74,7 +74,7 @@ def test_the_torch_version_gives_the_same(picture: np.ndarray, window: str) -> N
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_mirrored_image_has_mirrored_descriptors(picture: np.ndarray, window: str) -> None:
+def test_a_mirrored_image_has_mirrored_descriptors(picture: np.ndarray, window: Window) -> None:
     square = picture[:79, :79]
     for bin_size, step in ((4, 2), (2, 4), (3, 3)):
         assert (79 - grid.smallest_side(bin_size)) % step % 2 == 0  # else the grid is off centre by half a pixel

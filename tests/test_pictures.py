@@ -85,7 +85,7 @@ def test_every_feature_with_something_to_show_shows_it(project: Path) -> None:
         captions = json.loads((folder / "captions.json").read_text())
         counts[key] = len(captions)
         for number, caption in enumerate(captions):
-            pixels = cv2.imread(str(folder / f"{number}.png"))
+            pixels = np.asarray(cv2.imread(str(folder / f"{number}.png")))
             assert len(caption) > 20
             assert min(pixels.shape[:2]) > 40
             assert pixels.std() > 5
@@ -98,10 +98,11 @@ def test_a_damaged_picture_names_its_stage(project: Path) -> None:
     from pipeline import catalogue
     from pipeline.evaluation.results import Result
     from pipeline.evaluation.scores import Cost
+    from pipeline.features.base import Picture
     from pipeline.report.faults import Faults
     from pipeline.report.sights import sights
 
-    pictures.write_pictures(layout.PICTURES / "hog", [pictures.Picture("a caption", np.zeros((4, 4, 3), np.uint8))])
+    pictures.write_pictures(layout.PICTURES / "hog", [Picture("a caption", np.zeros((4, 4, 3), np.uint8))])
     cost = Cost(1.0, 1.0, 1, 1, None, "cpu", "fp32", 1)
     result = Result(catalogue.BY_KEY["hog"], {}, cost, [], layout.results_of("feature", "hog"))
     faults = Faults()

@@ -94,7 +94,8 @@ def changed(images: np.ndarray) -> dict[str, np.ndarray]:
     import cv2
 
     def jpeg(image: np.ndarray) -> np.ndarray:
-        return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+        return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
     return {
         "recompressed": np.stack([jpeg(image) for image in images]),

@@ -66,7 +66,7 @@ def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_
             right = random.random(len(labels)) < share
             noise[np.arange(len(labels)), labels] += np.where(right, 9, 0)
             scores[name] = noise
-        folder = layout.results_of(family, key)  # type: ignore[arg-type]
+        folder = layout.results_of(family, key)
         chosen = {name: splits[name] for name in scores}
         tuning = [{"candidate": "C=1 <b>", "value": 1.0, "val_error": 0.5, "chosen": True}]
         write_result(folder, scores, chosen, Cost(10.0, 0.001, 1000, 500, None, "cpu", "fp32", 2), tuning)
@@ -222,7 +222,7 @@ def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:
 def damage(key: str, how: str) -> None:
     """Spoil one method's scores."""
     family = "network" if key in ("lenet5", "alexnet") else "feature"
-    path = layout.results_of(family, key) / "scores.npz"  # type: ignore[arg-type]
+    path = layout.results_of(family, key) / "scores.npz"
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
     if how == "missing":
