@@ -14,7 +14,7 @@ from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import loop, prediction, processes
+from pipeline.training import loop, prediction, processes, tuning
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
@@ -524,3 +524,67 @@ def test_shares_of_a_batch_make_the_batch() -> None:
     empty, weight = processes.Processes(2, 3).share(np.array([4, 5]))
     assert len(empty) == 1
     assert weight == 0
+
+
+# ------------------------------------------------------------------------------------------- rates that fail late
+
+
+def test_a_network_that_falls_back_to_guessing_is_given_up() -> None:
+    run = loop.Run(task(), Training(**PLAN), 0.02, 4)
+    run.progress.best_error = 0.1
+    for train_error, epochs in ((0.3, 0), (0.49, 1), (0.2, 0), (0.5, 1), (0.46, 2)):  # two classes: guessing is 0.5
+        run.close_epoch({"train_error": train_error})
+        assert run.progress.guessing == epochs
+    assert run.progress.gave_up
+    state = run.state_dict()
+    again = loop.Run(task(), Training(**PLAN), 0.02, 4)
+    again.load_state_dict(state)
+    assert again.progress.gave_up
+
+
+def test_what_never_learned_is_not_given_up() -> None:
+    run = loop.Run(task(), Training(**PLAN), 1e-9, 4)
+    run.progress.best_error = run.progress.best_loss = 0.5
+    run._look_at_val = lambda row: None  # type: ignore[method-assign]
+    for _ in range(5):
+        run.close_epoch({"train_error": 0.5})
+    assert not run.progress.gave_up
+
+
+@pytest.mark.parametrize(
+    ("fates", "kept"),
+    [
+        ({0.1: (0.4, 2), 0.05: (0.2, 0), 0.02: (0.1, 0)}, 0.05),  # the first that trains soundly
+        ({0.1: (0.2, 2), 0.05: (0.3, 0), 0.02: (0.1, 0)}, 0.1),  # though what was given up had been better
+        ({0.1: None, 0.05: (0.4, 2), 0.02: None}, 0.05),  # the best that is left
+        ({0.1: (0.4, 2), 0.05: (0.35, 2), 0.02: (0.5, 2)}, 0.05),
+    ],
+)
+def test_the_next_best_rate_has_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fates: dict[float, Any], kept: float
+) -> None:
+    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+        if checkpoint is None:  # a trial: the higher the rate, the better
+            return None, loop.Progress(best_error=1 - rate, best_loss=1.0)
+        if fates[rate] is None:
+            raise loop.Diverged("the loss is no longer a finite number")
+        error, guessing = fates[rate]
+        return rate, loop.Progress(best_error=error, guessing=guessing)
+
+    monkeypatch.setattr(tuning, "fit", fake)
+    plan = Training(**(PLAN | {"learning_rates": list(fates)}))
+    trained = tuning.tune_and_train("a network", task(), plan, tmp_path)
+    assert trained.network == kept  # type: ignore[comparison-overlap]
+    assert [trial["value"] for trial in trained.tuning if trial["chosen"]] == [kept]
+    told = {trial["value"]: trial["candidate"] for trial in trained.tuning}
+    assert ("fell back to guessing" in told[0.1]) == (fates[0.1] is not None)
+    assert ("diverged in full training" in told[0.1]) == (fates[0.1] is None)
+
+
+def test_no_rate_that_trains_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+        raise loop.Diverged("the loss is no longer a finite number")
+
+    monkeypatch.setattr(tuning, "fit", fake)
+    with pytest.raises(loop.Diverged):
+        tuning.tune_and_train("a network", task(), Training(**(PLAN | {"learning_rates": [0.1, 0.2]})), tmp_path)

@@ -28,6 +28,8 @@ from pipeline.training.processes import ALONE, Processes
 from pipeline.training.schedules import schedule
 from pipeline.training.statistics import first_not_finite, watched
 
+GUESSING = 2  # epochs in a row, after which a network that had learned something is given up
+GUESSES_BETTER = 0.1  # share by which guessing may be beaten and still is guessing
 LEARNED_FROM = 5000  # images of train that a network may compute something from before it is trained
 
 Advance = Callable[[int, str], None]
@@ -55,6 +57,8 @@ class Progress:
     Attributes:
         history: a row an epoch: epoch, learning_rate, train_loss, train_error, val_loss, val_error.
         layers: a row an epoch and layer, from the epoch's last batch (training/statistics.py).
+        guessing: the last epochs, so many, were no better on train than naming the most frequent class, though val
+            had seen better: too high a rate has killed the network's units.
     """
 
     epoch: int = 0
@@ -63,6 +67,12 @@ class Progress:
     best_loss: float = math.inf
     history: list[dict[str, float]] = field(default_factory=list)
     layers: list[dict[str, float | str]] = field(default_factory=list)
+    guessing: int = 0
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the network fell back to guessing, and training ended there."""
+        return self.guessing >= GUESSING
 
 
 class Diverged(PipelineError):
@@ -87,7 +97,7 @@ def fit(
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
         run.load_state_dict(state)
         advance(progress.epoch * len(task.train), "resumed")
-    while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience:
+    while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
         try:
             row = run.train_epoch(advance)
         except RuntimeError as error:
@@ -124,6 +134,8 @@ class Run:
         self.total = self.steps * epochs
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
+        largest = float(task.train.labels.bincount().max()) / len(task.train)
+        self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
         self.best = _copy(self.network)
         self.of = settings.model_dump() | {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed}
 
@@ -218,6 +230,8 @@ class Run:
             self._look_at_val(row)
         progress.epoch += 1
         progress.history.append(row)
+        guesses = self.guesses
+        progress.guessing = progress.guessing + 1 if row["train_error"] > guesses > progress.best_error else 0
 
     def _look_at_val(self, row: dict[str, float]) -> None:
         task, progress = self.task, self.progress

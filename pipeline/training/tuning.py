@@ -73,19 +73,26 @@ def tune_and_train(title: str, task: Task, settings: Training, work: Path) -> Tr
 def _train_with_the_best(
     task: Task, settings: Training, ranked: list[dict[str, Any]], work: Path, advance: Advance
 ) -> tuple[nn.Module, Progress, dict[str, Any]]:
-    """Train in full with the best rate; one that survived its trial may still diverge, then the next one's turn."""
+    """Train in full with the best rate; one that survived its trial may still fail, then it is the next one's turn."""
+    kept: tuple[nn.Module, Progress, dict[str, Any]] | None = None
     for trial in ranked:
         checkpoint = work / f"checkpoint-{trial['value']:g}.pt"
         try:
             network, history = fit(task, settings, trial["value"], settings.epochs, checkpoint, advance)
         except Diverged:
-            if trial is ranked[-1]:
+            if trial is ranked[-1] and kept is None:
                 raise
-            trial["candidate"] += ", diverged in full training"
-            progress.say(f"learning rate {trial['value']:g} diverged in full training; going on with the next best")
-            continue
-        return network, history, trial
-    raise AssertionError("no learning rate was given")
+            fate = "diverged"
+        else:
+            if kept is None or history.best_error < kept[1].best_error:
+                kept = network, history, trial
+            if not history.gave_up:
+                break
+            fate = "fell back to guessing"
+        trial["candidate"] += f", {fate} in full training"
+        progress.say(f"learning rate {trial['value']:g} {fate} in full training; going on with the next best, if any")
+    assert kept is not None
+    return kept
 
 
 def _try_rates(
