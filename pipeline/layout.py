@@ -28,6 +28,11 @@ WORK = Path("work")
 FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn", "matcher": "match"}
 
 
+def stage_of(family: str, key: str) -> str:
+    """The stage that makes a method's results, as DVC names it."""
+    return f"{FAMILY_FOLDER[family]}@{key}"
+
+
 def results_of(family: str, key: str) -> Path:
     """The folder of one method's scores and cost."""
     return RESULTS / FAMILY_FOLDER[family] / key

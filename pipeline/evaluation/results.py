@@ -34,7 +34,7 @@ class Result:
     @property
     def stage(self) -> str:
         """The stage that made it."""
-        return f"{layout.FAMILY_FOLDER[self.method.family]}@{self.method.key}"
+        return layout.stage_of(self.method.family, self.method.key)
 
     @property
     def best_epoch(self) -> int:
@@ -110,7 +110,7 @@ def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> 
 
 def _read(method: Method, splits: Mapping[str, Split], classes: int) -> Result:
     folder = layout.results_of(method.family, method.key)
-    stage = f"{layout.FAMILY_FOLDER[method.family]}@{method.key}"
+    stage = layout.stage_of(method.family, method.key)
     scores = read_scores(folder, dict(splits), classes, stage)
     tuning = read_json(folder / "tuning.json", stage)
     if not isinstance(tuning, list) or not all(isinstance(trial, dict) and "val_error" in trial for trial in tuning):

@@ -26,9 +26,14 @@ def summarise(settings: Settings, outcome: Outcome) -> dict[str, Any]:
     `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py).
     `tied_with_best`: no test tells it from the method with the lowest test error.
     """
-    confidence, splits = settings.evaluation.confidence, outcome.splits
-    labels = splits["test"].labels
-    wrong = {result.method.key: metrics.ranks(result.scores["test"], labels) > 0 for result in outcome.results}
+    confidence, classes = settings.evaluation.confidence, len(outcome.manifest["classes"])
+    ranks = {
+        result.method.key: {
+            name: metrics.ranks(result.scores[name], split.labels) for name, split in outcome.splits.items()
+        }
+        for result in outcome.results
+    }
+    wrong = {key: of_splits["test"] > 0 for key, of_splits in ranks.items()}
     p_values = significance.pairwise(wrong)
     places = significance.places(wrong, p_values, 1 - confidence)
     best = min(wrong, key=lambda key: wrong[key].mean())
@@ -39,7 +44,7 @@ def summarise(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
-            **{name: _errors(result.scores[name], split.labels, confidence) for name, split in splits.items()},
+            **{name: _errors(values, classes, confidence) for name, values in ranks[key].items()},
             "place": list(places[key]),
             "p_equal_to_best": round(p_value, 6),
             "tied_with_best": p_value >= 1 - confidence,
@@ -51,7 +56,7 @@ def summarise(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         "budget": settings.budget,
         "seed": settings.seed,
         "confidence": confidence,
-        "classes": len(outcome.manifest["classes"]),
+        "classes": classes,
         "images": {name: split["count"] for name, split in outcome.manifest["splits"].items()},
         "fingerprints": {name: split["fingerprint"] for name, split in outcome.manifest["splits"].items()},
         "methods": methods,
@@ -84,14 +89,13 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     return {key: values["test"]["top1_error"] for key, values in summary["methods"].items()}
 
 
-def _errors(scores: np.ndarray, labels: np.ndarray, confidence: float) -> dict[str, float | None]:
-    ranks = metrics.ranks(scores, labels)
+def _errors(ranks: np.ndarray, classes: int, confidence: float) -> dict[str, float | None]:
     errors: dict[str, float | None] = {}
     for k in (1, 5):
-        applies = k == 1 or scores.shape[1] >= TOP_5_NEEDS
+        applies = k == 1 or classes >= TOP_5_NEEDS
         wrong = int((ranks >= k).sum())
-        low, high = metrics.wilson_interval(wrong, len(labels), confidence)
-        values = {"error": wrong / len(labels), "low": low, "high": high}
+        low, high = metrics.wilson_interval(wrong, len(ranks), confidence)
+        values = {"error": wrong / len(ranks), "low": low, "high": high}
         for name, value in values.items():
             errors[f"top{k}_{name}"] = round(100 * value, 4) if applies else None
     return errors

@@ -97,11 +97,13 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
         )
     rows = np.sort(generator(context.seed, "hog landmarks").permutation(len(images))[:wanted])
     sample = np.asarray(images[rows])
-    strengths = [
-        cell_histograms(sample, settings.orientations, cell, settings.transform_sqrt, context.workers).sum()
-        for cell in cells
-    ]
-    codebook = {"strengths": np.maximum(np.array(strengths) / len(sample), EPS)}
+    codebook: Codebook = {}
+    if settings.contrast:
+        strengths = [
+            cell_histograms(sample, settings.orientations, cell, settings.transform_sqrt, context.workers).sum()
+            for cell in cells
+        ]
+        codebook["strengths"] = np.maximum(np.array(strengths) / len(sample), EPS)
     if settings.rbf is not None:
         landmarks = np.concatenate(list(_mapped(sample, settings, codebook, context)))
         codebook |= fit_nystroem(landmarks, settings.rbf.width)

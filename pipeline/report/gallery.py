@@ -99,7 +99,8 @@ def pick(split: Split, classes: list[str], results: list[Result], shown: list[Re
         shown: the one or two methods whose guesses the page shows at first.
     """
     labels = np.asarray(split.labels)
-    first = {result.method.key: _first_guesses(result.scores["test"]) for result in results}
+    units = {result.method.key: _unit(result.scores["test"]) for result in results}
+    first = {result.method.key: _first_guesses(result.scores["test"], units[result.method.key]) for result in results}
     right = {key: guess == labels for key, (guess, _) in first.items()}
     sure = {key: share for key, (_, share) in first.items()}
     picked: dict[int, None] = {}
@@ -112,8 +113,7 @@ def pick(split: Split, classes: list[str], results: list[Result], shown: list[Re
         names=[split.ids[index] for index in indices],
         truths=labels[indices],
         opinions={
-            result.method.key: _opinions(result.scores["test"], indices, _spread(result.scores["test"]))
-            for result in results
+            result.method.key: _opinions(result.scores["test"], indices, units[result.method.key]) for result in results
         },
         classes=classes,
         sheet=data_uri(sheet(np.asarray(split.images[indices]), COLUMNS)),
@@ -156,8 +156,8 @@ def _wishes(right: dict[str, np.ndarray], sure: dict[str, np.ndarray], shown: li
         yield np.array([found[rank] for found in of_pairs if rank < len(found)], dtype=int)
 
 
-def _spread(scores: np.ndarray) -> float:
-    """The common spread of scores around each image's mean, a third of which is one unit of the softmax."""
+def _unit(scores: np.ndarray) -> float:
+    """One unit of the softmax: a third of the common spread of scores around each image's mean."""
     squares = sum(
         float(((part - part.mean(axis=1, keepdims=True)) ** 2).sum()) for part in _chunks(scores.astype(np.float32))
     )
@@ -169,9 +169,8 @@ def _chunks(scores: np.ndarray) -> Iterator[np.ndarray]:
         yield scores[start : start + CHUNK]
 
 
-def _first_guesses(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _first_guesses(scores: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """The best guess, int (N,), and its share of the scores, float (N,)."""
-    unit = _spread(scores)
     shares = [1 / np.exp((part - part.max(axis=1, keepdims=True)) / unit).sum(axis=1) for part in _chunks(scores)]
     return scores.argmax(axis=1), np.concatenate(shares)
 

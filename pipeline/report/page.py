@@ -83,7 +83,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
     pool = gallery.pick(test, classes, results, shown)
     where = failures(outcome, shown, best)
     params = Path(settings.path)
-    differing = repeat.changes(params)
+    differing, command = repeat.changes(params)
     environment = read_json(layout.TABLES / "environment.json", "evaluate")
     return {
         "summary": summary,
@@ -112,7 +112,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "environment": environment,
         "params": params.read_text(encoding="utf-8"),
         "changes": differing,
-        "command": repeat.command(params, differing),
+        "command": command,
         "citation": trust.citation(summary, environment),
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,

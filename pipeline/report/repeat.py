@@ -47,25 +47,23 @@ class Change:
         """As `dvc exp run -S` takes it (Hydra's grammar)."""
         if self.now is ABSENT:
             return f"~{self.key}"
-        return f"{'+' if self.before is ABSENT else ''}{self.key}={_in_hydras_words(self.now)}"
+        return f"{'+' if self.before is ABSENT else ''}{self.key}={setting(self.now, number=repr, text=_quoted)}"
 
 
-def changes(params: Path) -> list[Change]:
-    """What params.yaml changes, in its order; lists are taken as a whole."""
-    return _differences(_read(params), _read(DEFAULTS), "")
+def changes(params: Path) -> tuple[list[Change], str]:
+    """What params.yaml changes, in its order (lists are taken as a whole), and the command that repeats a run.
 
-
-def command(params: Path, found: list[Change]) -> str:
-    """What repeats a run from the project as it comes: without editing a file, where that gives just these settings.
-
-    Args:
-        params: params.yaml.
-        found: its `changes`.
+    The command starts from the project as it comes and edits no file, where that gives just these settings.
     """
-    options = [change.option for change in found]
+    now = _read(params)
+    found = _differences(now, _read(DEFAULTS), "")
+    return found, _command([change.option for change in found], now)
+
+
+def _command(options: list[str], wanted: Any) -> str:
     if not options:
         return "make repro"
-    if len(options) > MOST_OPTIONS or not _give(options, _read(params)):
+    if len(options) > MOST_OPTIONS or not _give(options, wanted):
         return BY_HAND
     return " ".join(["dvc exp run", *(f"-S {shlex.quote(option)}" for option in options)])
 
@@ -102,14 +100,9 @@ def _differences(now: Any, before: Any, above: str) -> list[Change]:
     return found
 
 
-def _in_hydras_words(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, list):
-        return f"[{', '.join(map(_in_hydras_words, value))}]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_in_hydras_words(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_/][\w./-]*", value):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
-    return str(value)
+def _quoted(text: str) -> str:
+    """Hydra reads some characters as grammar."""
+    if re.fullmatch(r"[A-Za-z_/][\w./-]*", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

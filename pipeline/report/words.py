@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -56,12 +57,20 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def setting(value: Any) -> str:
-    """A value of params.yaml as it is written there."""
+def setting(value: Any, number: Callable[[float], str] = "{:g}".format, text: Callable[[str], str] = str) -> str:
+    """A value of params.yaml as it is written there.
+
+    Args:
+        value: of any kind that YAML has.
+        number: how fractions are written.
+        text: how texts are written.
+    """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list):
-        return f"[{', '.join(setting(one) for one in value)}]"
+        return f"[{', '.join(setting(one, number, text) for one in value)}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {setting(one)}" for name, one in value.items()) + "}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return "{" + ", ".join(f"{name}: {setting(one, number, text)}" for name, one in value.items()) + "}"
+    if isinstance(value, float):
+        return number(value)
+    return text(value) if isinstance(value, str) else str(value)

@@ -1,7 +1,7 @@
 """params.yaml as typed, validated settings, with errors that a person can act on.
 
 No setting has a default in code: params.yaml is the whole truth, so that DVC, which tracks its values, sees every
-change that can change a result. The only exception is a key that is a pure convenience (marked below).
+change that can change a result.
 """
 
 from pipeline.settings.base import BUDGETS, Budget, Dial, Fraction, Positive, Section

@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import top_k_error
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.files import read_json, size_of, write_arrays, write_json
+from pipeline.settings import Svm
 
 
 def run(key: str) -> None:
@@ -38,11 +39,7 @@ def run(key: str) -> None:
     labels = np.tile(splits["train"].labels, vectors["train"].shape[0] // len(splits["train"]))
     solver = Solver(vectors["train"], labels, classes, device=device, workers=workers)
     selection = Selection(lambda model: top_k_error(scores(model, "val"), splits["val"].labels, 1), parameters.patience)
-    with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
-        for candidate in parameters.candidates:
-            selection.begin(_name(candidate))
-            _fit(solver, candidate, parameters.tolerance, selection, bar)
-            bar.note(f"{_name(candidate)}: val error {selection.trials[-1].val_error:.1%}")
+    _try_all(key, solver, parameters, selection)
     best = selection.best
     assert best is not None
     fit_seconds = time.perf_counter() - started
@@ -51,19 +48,12 @@ def run(key: str) -> None:
     score_seconds = (time.perf_counter() - started) / len(test)
 
     folder = layout.results_of("feature", key)
-    _save(folder, best)
-    extraction = read_json(layout.FEATURES / key / "cost.json", f"features@{key}")
     codebook = layout.MODELS / key / "codebook.npz"
-    fitting = read_json(layout.MODELS / key / "cost.json", f"codebook@{key}")
     numbers = _numbers(codebook)
-    write_json(
-        folder / "vectors.json",
-        {
-            "dimensions": best.weights.shape[1],
-            "training_vectors": vectors["train"].shape[0],
-            "codebook_numbers": numbers,
-        },
-    )
+    _save(folder, best)
+    _describe(folder, best, vectors["train"].shape[0], numbers)
+    extraction = read_json(layout.FEATURES / key / "cost.json", f"features@{key}")
+    fitting = read_json(layout.MODELS / key / "cost.json", f"codebook@{key}")
     cost = Cost(
         training_seconds=fitting["training_seconds"] + extraction["training_seconds"] + fit_seconds,
         prediction_seconds=extraction["prediction_seconds"] + score_seconds,
@@ -75,14 +65,16 @@ def run(key: str) -> None:
         threads=workers,
         views=views,
     )
-    val_and_test = {name: splits[name] for name in ("val", "test")}
-    write_result(
-        folder,
-        {"val": scores(best, "val"), "test": test},
-        val_and_test,
-        cost,
-        _trials(parameters.candidates, selection),
-    )
+    found = {"val": scores(best, "val"), "test": test}
+    write_result(folder, found, {name: splits[name] for name in found}, cost, _trials(parameters.candidates, selection))
+
+
+def _try_all(key: str, solver: Solver, parameters: Svm, selection: Selection) -> None:
+    with progress.bar(f"svm {key}", None, unit="Newton steps") as bar:
+        for candidate in parameters.candidates:
+            selection.begin(_name(candidate))
+            _fit(solver, candidate, parameters.tolerance, selection, bar)
+            bar.note(f"{_name(candidate)}: val error {selection.trials[-1].val_error:.1%}")
 
 
 def _fit(
@@ -113,6 +105,16 @@ def _save(folder: Path, model: LinearSVM) -> None:
         mean=model.scaling.mean,
         scale=np.array(model.scaling.scale),
     )
+
+
+def _describe(folder: Path, model: LinearSVM, training_vectors: int, codebook_numbers: int) -> None:
+    """What the report's table of descriptors shows beside the cost."""
+    described = {
+        "dimensions": model.weights.shape[1],
+        "training_vectors": training_vectors,
+        "codebook_numbers": codebook_numbers,
+    }
+    write_json(folder / "vectors.json", described)
 
 
 def _name(candidate: tuple[float, float]) -> str:

@@ -27,8 +27,7 @@ def curves(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | Non
     """
     if not rows:
         return None
-    data = pd.DataFrame(rows)
-    data["title"] = [titles[key] for key in data["network"]]
+    data = _titled(rows, "network", titles)
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5))
     y = alt.Y("error:Q", title="top-1 error (%)", scale=alt.Scale(zero=True))
     dash = _dashes("split", "split", "val", "train")
@@ -54,10 +53,9 @@ def gradients(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Chart | 
         None without networks of more than one layer.
     """
     drawn = [row for row in rows if 0 < row["gradient"] < math.inf]  # a logarithmic scale has no zero
-    data = pd.DataFrame(drawn)
-    if data.empty or data["number"].max() < 2:
+    if not any(row["number"] > 1 for row in drawn):
         return None
-    data["title"] = [titles[key] for key in data["network"]]
+    data = _titled(drawn, "network", titles)
     when = _dashes("when", "after epoch", "kept", "first")
     colour = ERA_COLOURS["learned"]
     lines = (
@@ -104,8 +102,7 @@ def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
     """
     if not rows:
         return None
-    data = pd.DataFrame(rows)
-    data["title"] = [titles[key] for key in data["method"]]
+    data = _titled(rows, "method", titles)
     data["percent"] = 100 * data["val_error"]
     x = alt.X("value:Q", title="C", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4))
     y = alt.Y("percent:Q", title="top-1 error on val (%)", scale=alt.Scale(zero=False, padding=8))
@@ -126,6 +123,10 @@ def costs_of_errors(rows: list[dict[str, Any]], titles: Mapping[str, str]) -> Ch
     listed = "; ".join(f"{row['title']}: {row['candidate']}, {tenths(row['percent'])} %" for row in chosen)
     chart = _small_pictures(line + points + kept, data).resolve_scale(y="independent")
     return finish("svm-c", chart, "Val error of SVMs against C.", f"Kept: {listed}.")
+
+
+def _titled(rows: list[dict[str, Any]], column: str, titles: Mapping[str, str]) -> pd.DataFrame:
+    return pd.DataFrame([row | {"title": titles[row[column]]} for row in rows])
 
 
 def _dashes(column: str, title: str, solid: str, dashed: str) -> alt.StrokeDash:
