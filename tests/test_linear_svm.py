@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_classification
 from sklearn.svm import LinearSVC
 
@@ -10,7 +12,7 @@ from pipeline.classifiers import products
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.selection import Selection
-from pipeline.classifiers.vectors import Coded, Dense, Scaling, finite
+from pipeline.classifiers.vectors import TILE, Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
 
 
@@ -111,16 +113,19 @@ def sources() -> dict[str, tuple[Dense | Coded, np.ndarray]]:
     }
 
 
+@pytest.mark.parametrize("k", [4, products.FEW + 4])
 @pytest.mark.parametrize("form", ["float32", "float16", "codes"])
-def test_products_are_those_of_the_decoded_vectors(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_those_of_the_decoded_vectors(form: str, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded tile by tile; for codes these are the asymmetric dot products of product quantisation."""
     vectors, x = sources()[form]
     monkeypatch.setattr(products, "TILE", 32)
     monkeypatch.setattr(products, "ROWS", 16)
+    monkeypatch.setattr(products, "SMALL_PRODUCT", 4 * products.FEW_ROWS * 32)
+    assert products.Tiles.of(72, k).count == 3  # the last with zeros behind
     scaling = Scaling(x.mean(axis=0), 0.5)
     rng = np.random.default_rng(1)
-    directions, weights = rng.normal(size=(4, 72)).astype(np.float32), rng.random((4, 300)).astype(np.float32)
-    bias = rng.normal(size=(4, 1)).astype(np.float32)
+    directions, weights = rng.normal(size=(k, 72)).astype(np.float32), rng.random((k, 300)).astype(np.float32)
+    bias = rng.normal(size=(k, 1)).astype(np.float32)
     real = (x.astype(np.float64) - scaling.mean) * scaling.scale
     forward = directions @ real.T
     for device in ("two threads", "torch"):
@@ -138,13 +143,36 @@ def test_products_are_those_of_the_decoded_vectors(form: str, monkeypatch: pytes
         np.testing.assert_allclose(sums, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@given(st.integers(1, 100_000), st.integers(1, 1200))
+def test_tiles_hold_all_columns_and_products_stay_small(dimension: int, k: int) -> None:
+    tiles = products.Tiles.of(dimension, k)
+    assert tiles.width % products.WIDTHS == 0
+    assert (tiles.count - 1) * tiles.width < dimension <= tiles.count * tiles.width
+    assert tiles.width <= TILE
+    if k <= products.FEW:
+        assert k * tiles.rows * tiles.width <= products.SMALL_PRODUCT
+
+
+def test_stacked_rows_come_back() -> None:
+    rows = np.arange(3 * 5000, dtype=np.float32).reshape(3, 5000)
+    tiles = products.Tiles.of(5000, 12)
+    stacked = tiles.stack(rows)
+    assert tiles.count > 1
+    np.testing.assert_array_equal(stacked[1, 2, :3], rows[2, tiles.width : tiles.width + 3])
+    np.testing.assert_array_equal(tiles.unstack(stacked), rows)
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_found(kind: type, bad: float) -> None:
     x: np.ndarray = np.full((600, 7), -60000, kind)
     assert finite(Dense(x))
+    assert Scaling.of(Dense(x)).finite
     x[550, 3] = bad
     assert not finite(Dense(x))
+    assert not Scaling.of(Dense(x)).finite
+    x[10, 3] = -bad  # both infinities leave no number either
+    assert not Scaling.of(Dense(x)).finite
 
 
 def test_the_number_of_threads_changes_no_bit(digits: tuple[np.ndarray, np.ndarray]) -> None:

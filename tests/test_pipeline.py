@@ -317,7 +317,7 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert "-S seed=0,1,2 " in rows[1]["command"]
 
 
-def test_vectors_of_other_images_are_refused_by_the_svm(project: Path) -> None:
+def test_vectors_of_other_images_and_damaged_ones_are_refused_by_the_svm(project: Path) -> None:
     from pipeline.errors import PipelineError
     from pipeline.stages import codebook, features, prepare, svm
 
@@ -330,6 +330,16 @@ def test_vectors_of_other_images_are_refused_by_the_svm(project: Path) -> None:
         np.save(path, damaged)
         with pytest.raises(PipelineError, match=r"val\.npy: has the shape .*rerun the stage features@hog"):
             svm.run("hog")
+    np.save(path, whole)
+    for name in ("train", "test"):
+        path = layout.FEATURES / "hog" / f"{name}.npy"
+        whole = np.load(path)
+        damaged = whole.copy()
+        damaged[-1, -1] = np.nan
+        np.save(path, damaged)
+        with pytest.raises(PipelineError, match=rf"{name}\.npy: holds NaN or infinite numbers; rerun the stage"):
+            svm.run("hog")
+        np.save(path, whole)
 
 
 def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,11 @@ from pipeline.classifiers.vectors import TILE, Scaling, Vectors
 from pipeline.parallel import one_blas_thread, slices, threads
 
 ROWS = 64  # decoded together: small enough for all their columns to stay in the cache between two products
+# Of a product of at most so many multiplications OpenBLAS (on AVX-512) does not pack the operands first: with a dozen
+# directions it then runs at twice the speed. With more than FEW, tiles would become too narrow for it.
+SMALL_PRODUCT = 1_000_000
+FEW, FEW_ROWS = 32, 32
+WIDTHS = 16  # a tile's width is a multiple of this, and so of all groups of codes
 DEVICE_ROWS = 4096  # at most
 DEVICE_BYTES = 1 << 31  # of a GPU's memory for decoded rows
 GROUPS = 8  # of rows, each summed up by itself, so that sums don't depend on the number of threads
@@ -32,85 +38,129 @@ class Products(Protocol):
 
 
 class CpuProducts:
-    """On CPUs: a thread decodes some rows tile by tile, and multiplies what lies in its cache."""
+    """On CPUs: a thread decodes some rows tile by tile, and multiplies while they lie in its cache."""
 
     def __init__(self, vectors: Vectors, scaling: Scaling, workers: int) -> None:
         self._vectors, self._scaling, self._workers = vectors, scaling, workers
         self._count, self._dimension = vectors.shape
-        self._tiles = slices(self._dimension, TILE)
 
     def forward(self, directions: np.ndarray) -> np.ndarray:
         """See Products."""
+        tiles = Tiles.of(self._dimension, len(directions))
+        stacked = tiles.stack(directions)
         out = np.empty((len(directions), self._count), np.float32)
 
         def work(group: slice) -> None:
-            buffer = self._buffer(TILE)
-            for rows in _within(group):
-                out[:, rows] = sum(directions[:, tile] @ self._decode(rows, tile, buffer).T for tile in self._tiles)
+            buffer = tiles.buffer()
+            for rows in _within(group, tiles.rows):
+                out[:, rows] = _forward(stacked, self._decode(rows, tiles, buffer))
 
         self._run(work, slices(self._count, ROWS * 16))
         return out * np.float32(self._scaling.scale)
 
     def backward(self, values: np.ndarray) -> np.ndarray:
         """See Products."""
+        tiles = Tiles.of(self._dimension, len(values))
         scaled = values * np.float32(self._scaling.scale)
 
         def work(group: slice) -> np.ndarray:
-            buffer = self._buffer(TILE)
-            sums = np.zeros((len(values), self._dimension), np.float32)
-            for rows in _within(group):
-                for tile in self._tiles:
-                    sums[:, tile] += scaled[:, rows] @ self._decode(rows, tile, buffer)
+            buffer, sums, part = tiles.buffer(), tiles.zeros(len(values)), tiles.zeros(len(values))
+            for rows in _within(group, tiles.rows):
+                sums += np.matmul(scaled[:, rows], self._decode(rows, tiles, buffer), out=part)
             return sums
 
-        return self._sum(work, len(values))
+        return self._sum(work, tiles, len(values))
 
     def normal(self, directions: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See Products; each vector is decoded once."""
+        tiles, k = Tiles.of(self._dimension, len(directions)), len(directions)
+        stacked = tiles.stack(directions)
         scale = np.float32(self._scaling.scale)
-        forward = np.empty((len(directions), self._count), np.float32)
+        forward = np.empty((k, self._count), np.float32)
 
         def work(group: slice) -> np.ndarray:
-            buffer = self._buffer(self._dimension)
-            sums = np.zeros((len(directions), self._dimension), np.float32)
-            for rows in _within(group):
-                found = np.zeros((len(directions), rows.stop - rows.start), np.float32)
-                decoded = []
-                for tile in self._tiles:
-                    decoded.append(self._decode(rows, tile, buffer))
-                    found += directions[:, tile] @ decoded[-1].T
-                found *= scale
-                found += bias
+            buffer, sums, part = tiles.buffer(), tiles.zeros(k), tiles.zeros(k)
+            for rows in _within(group, tiles.rows):
+                decoded = self._decode(rows, tiles, buffer)
+                found = _forward(stacked, decoded) * scale + bias
                 forward[:, rows] = found
                 found *= scale * weights[:, rows]
-                for tile, part in zip(self._tiles, decoded, strict=True):
-                    sums[:, tile] += found @ part
+                sums += np.matmul(found, decoded, out=part)
             return sums
 
-        return forward, self._sum(work, len(directions))
+        return forward, self._sum(work, tiles, k)
 
-    def _buffer(self, columns: int) -> np.ndarray:
-        return np.empty(ROWS * columns, np.float32)
+    def _decode(self, rows: slice, tiles: Tiles, buffer: np.ndarray) -> np.ndarray:
+        """Some rows in a buffer, (tiles, rows, width)."""
+        height = rows.stop - rows.start
+        for number, columns in enumerate(slices(self._dimension, tiles.width)):
+            narrow = columns.stop - columns.start
+            out = buffer[number, :height]
+            if narrow == tiles.width:
+                self._vectors.tile(rows, columns, self._scaling.mean, out)
+            else:
+                rest = np.empty((height, narrow), np.float32)
+                self._vectors.tile(rows, columns, self._scaling.mean, rest)
+                out[:, :narrow] = rest
+        return buffer[:, :height]
 
-    def _decode(self, rows: slice, tile: slice, buffer: np.ndarray) -> np.ndarray:
-        """Some rows of a tile, contiguous, at the tile's place in a buffer for all tiles, or at its start."""
-        height, width = rows.stop - rows.start, tile.stop - tile.start
-        start = ROWS * tile.start if len(buffer) > ROWS * TILE else 0
-        out = buffer[start : start + height * width].reshape(height, width)
-        self._vectors.tile(rows, tile, self._scaling.mean, out)
-        return out
-
-    def _sum(self, work: Callable[[slice], np.ndarray], k: int) -> np.ndarray:
+    def _sum(self, work: Callable[[slice], np.ndarray], tiles: Tiles, k: int) -> np.ndarray:
         groups = max(2, min(GROUPS, GROUP_BYTES // (4 * k * self._dimension)))
         size = -(-self._count // groups)
-        total = np.zeros((k, self._dimension), np.float32)
+        total = tiles.zeros(k)
         for part in self._run(work, slices(self._count, -(-size // ROWS) * ROWS)):
             total += part
-        return total
+        return tiles.unstack(total)
 
     def _run(self, work: Callable[[slice], np.ndarray | None], groups: list[slice]) -> list[np.ndarray]:
         with one_blas_thread():
             return list(threads(work, groups, self._workers))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Columns cut into tiles of one width, stacked; behind the last columns there may be zeros.
+
+    A stack is multiplied by one call, tile by tile: (tiles, k, width), or (tiles, rows, width) for decoded rows.
+
+    Attributes:
+        dimension: D.
+        rows: decoded together, at most.
+        count: of tiles.
+        width: of a tile.
+    """
+
+    dimension: int
+    rows: int
+    count: int
+    width: int
+
+    @staticmethod
+    def of(dimension: int, k: int) -> Tiles:
+        """For products with k directions."""
+        rows, widest = ROWS, TILE
+        if k <= FEW:
+            rows = FEW_ROWS
+            widest = min(TILE, SMALL_PRODUCT // (k * rows) // WIDTHS * WIDTHS)
+        count = -(-dimension // widest)
+        return Tiles(dimension, rows, count, -(-dimension // (count * WIDTHS)) * WIDTHS)
+
+    def stack(self, rows: np.ndarray) -> np.ndarray:
+        """Float32 (k, D) as (tiles, k, width)."""
+        padded = np.pad(rows, ((0, 0), (0, self.count * self.width - self.dimension)))
+        return np.ascontiguousarray(padded.reshape(len(rows), self.count, self.width).swapaxes(0, 1))
+
+    def unstack(self, stacked: np.ndarray) -> np.ndarray:
+        """Back to (k, D)."""
+        return np.ascontiguousarray(stacked.swapaxes(0, 1).reshape(stacked.shape[1], -1)[:, : self.dimension])
+
+    def zeros(self, k: int) -> np.ndarray:
+        """For sums: (tiles, k, width)."""
+        return np.zeros((self.count, k, self.width), np.float32)
+
+    def buffer(self) -> np.ndarray:
+        """For decoded rows: (tiles, rows, width)."""
+        return self.zeros(self.rows)
 
 
 class DeviceProducts:
@@ -160,5 +210,12 @@ def products(vectors: Vectors, scaling: Scaling, device: torch.device, workers: 
     return DeviceProducts(vectors, scaling, device)
 
 
-def _within(group: slice) -> list[slice]:
-    return [slice(start, min(start + ROWS, group.stop)) for start in range(group.start, group.stop, ROWS)]
+def _forward(stacked: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+    """Directions (tiles, k, width) · decoded rows (tiles, rows, width): (k, rows)."""
+    products_of_tiles = np.matmul(stacked, decoded.transpose(0, 2, 1))
+    found: np.ndarray = products_of_tiles.sum(axis=0)
+    return found
+
+
+def _within(group: slice, size: int) -> list[slice]:
+    return [slice(start, min(start + size, group.stop)) for start in range(group.start, group.stop, size)]

@@ -102,6 +102,11 @@ class Scaling:
     mean: np.ndarray
     scale: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers that it was measured on are: one that is not leaves no mean of its column."""
+        return bool(np.isfinite(self.mean).all())
+
     @staticmethod
     def of(vectors: Vectors, workers: int = 1) -> Scaling:
         """Measure it on the training vectors, in chunks of fixed size."""
@@ -114,12 +119,14 @@ class Scaling:
             for part in slices(count, CHUNK):
                 out = buffer[: part.stop - part.start]
                 vectors.tile(part, columns, nothing, out)
-                mean[columns] += out.sum(axis=0)
-                squares[columns] += np.einsum("nd,nd->d", out, out)
+                with np.errstate(invalid="ignore", over="ignore"):  # `finite` tells
+                    mean[columns] += out.sum(axis=0)
+                    squares[columns] += np.einsum("nd,nd->d", out, out)
 
         list(threads(work, slices(dimension, TILE), workers))
         mean /= count
-        spread = float(squares.sum()) / count - float(mean @ mean)
+        with np.errstate(invalid="ignore"):
+            spread = float(squares.sum()) / count - float(mean @ mean)
         return Scaling(mean.astype(np.float32), float(1 / np.sqrt(max(spread, 1e-12))))
 
 

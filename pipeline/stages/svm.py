@@ -8,7 +8,7 @@ import numpy as np
 from pipeline import layout, progress, settings
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.selection import Selection
-from pipeline.classifiers.vectors import Vectors, finite, open_vectors
+from pipeline.classifiers.vectors import Scaling, Vectors, finite, open_vectors
 from pipeline.data.contract import SPLITS, load_manifest, load_split
 from pipeline.device import device_name, pick_device
 from pipeline.errors import PipelineError
@@ -29,15 +29,17 @@ def run(key: str) -> None:
         _check(vectors[name].shape, vectors["train"].shape[1], len(splits[name]), key, name)
     views = vectors["val"].shape[0] // len(splits["val"])
     device, workers = pick_device(chosen.compute.device), chosen.compute.worker_count
+    started = time.perf_counter()
+    scaling = Scaling.of(vectors["train"], workers)
+    _must_be_finite(key, scaling, vectors)
 
     def scores(model: LinearSVM, name: str) -> np.ndarray:
         """Scores of a split, averaged over the views of each image."""
         found = model.scores(vectors[name], device, workers)
         return np.asarray(found.reshape(views, len(splits[name]), classes).mean(axis=0))
 
-    started = time.perf_counter()
     labels = np.tile(splits["train"].labels, vectors["train"].shape[0] // len(splits["train"]))
-    solver = Solver(vectors["train"], labels, classes, device=device, workers=workers)
+    solver = Solver(vectors["train"], labels, classes, scaling, device, workers)
     selection = Selection(lambda model: top_k_error(scores(model, "val"), splits["val"].labels, 1), parameters.patience)
     _try_all(key, solver, parameters, selection)
     best = selection.best
@@ -139,12 +141,9 @@ def _trials(candidates: list[tuple[float, float]], selection: Selection) -> list
 def _open(key: str, split: str) -> Vectors:
     path = layout.FEATURES / key / f"{split}.npy"
     try:
-        vectors = open_vectors(path, layout.MODELS / key / "codebook.npz")
+        return open_vectors(path, layout.MODELS / key / "codebook.npz")
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage features@{key}") from error
-    if not finite(vectors):
-        raise PipelineError(f"{path}: holds NaN or infinite numbers; rerun the stage features@{key}")
-    return vectors
 
 
 def _check(shape: tuple[int, int], dimension: int, images: int, key: str, split: str) -> None:
@@ -153,6 +152,14 @@ def _check(shape: tuple[int, int], dimension: int, images: int, key: str, split:
             f"{layout.FEATURES / key / split}.npy: has the shape {shape}, which belongs to other images or settings; "
             f"rerun the stage features@{key}"
         )
+
+
+def _must_be_finite(key: str, scaling: Scaling, vectors: dict[str, Vectors]) -> None:
+    for name in vectors:
+        # Train may be larger than memory: the scaling has read it already.
+        if not (scaling.finite if name == "train" else finite(vectors[name])):
+            path = layout.FEATURES / key / f"{name}.npy"
+            raise PipelineError(f"{path}: holds NaN or infinite numbers; rerun the stage features@{key}")
 
 
 def _numbers(codebook: Path) -> int:
