@@ -61,7 +61,7 @@ def _with_interval(summary: dict[str, Any], result: Result) -> str:
     test = summary["methods"][result.method.key]["test"]
     return (
         f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images "
-        f"({summary['confidence']:.0%} interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
+        f"({100 * summary['confidence']:.0f} % interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
     )
 
 

@@ -34,7 +34,7 @@ def digest(
     lines += [_row(_cells(row)) for row in rows]
     lines += [_row(["failed", title, *[""] * (len(COLUMNS) - 3), _plain(why)]) for title, why in failed.items()]
     places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
-    lines += ["", f"Intervals are Wilson's at {summary['confidence']:.0%}; {places}.", ""]
+    lines += ["", f"Intervals are Wilson's at {100 * summary['confidence']:.0f} %; {places}.", ""]
     lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
     images = summary["images"]
     counts = f"{images['train']:,} training, {images['val']:,} val and {images['test']:,} test images"

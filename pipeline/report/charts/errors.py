@@ -41,4 +41,4 @@ def errors(rows: list[dict[str, Any]], k: int, confidence: float) -> Chart:
     )
     listed = "; ".join(f"{row['title']} {tenths(row[f'test_top{k}_error'])} %" for row in data.to_dict("records"))
     chart = (intervals + points + text).properties(width=300, height=alt.Step(28))
-    return finish(f"errors-top{k}", chart, f"Top-{k} test error with {confidence:.0%} intervals: {listed}.")
+    return finish(f"errors-top{k}", chart, f"Top-{k} test error with {100 * confidence:.0f} % intervals: {listed}.")

@@ -37,7 +37,7 @@ def confusion(counts: np.ndarray, classes: list[str], title: str, era: str) -> C
         .properties(width=step, height=step)
     )
     right = np.trace(counts) / max(counts.sum(), 1)
-    text = f"Confusion of {title}: {right:.1%} of the first guesses lie on the diagonal."
+    text = f"Confusion of {title}: {100 * right:.1f} % of the first guesses lie on the diagonal."
     return finish("confusion", chart, text)
 
 
