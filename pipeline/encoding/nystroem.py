@@ -1,7 +1,8 @@
 """Nyström's map: a linear SVM on it is an SVM with a Gaussian kernel, as far as some landmarks can tell.
 
 Williams & Seeger, "Using the Nyström method to speed up kernel machines", NIPS 2000: with the kernel K between m
-landmarks and k(x) between x and them, φ(x) = K^(-1/2) k(x) has φ(x)·φ(y) ≈ k(x, y), with equality at landmarks.
+landmarks and k(x) between x and them, φ(x) = R^T k(x) with R R^T = K^(-1) has φ(x)·φ(y) ≈ k(x, y), with equality at
+landmarks. Any such R gives the same products; Cholesky's costs seconds where the symmetric one takes many minutes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 CHUNK = 2048  # vectors at once
-SMALLEST = 1e-6  # eigenvalues below this share of the largest are raised to it: they are rounding
+RIDGE = 1e-6  # added to the kernel, as a share of its largest eigenvalue: what lies below is rounding
 
 
 def fit_nystroem(landmarks: np.ndarray, width: float) -> dict[str, np.ndarray]:
@@ -21,17 +22,19 @@ def fit_nystroem(landmarks: np.ndarray, width: float) -> dict[str, np.ndarray]:
         width: of the kernel exp(-d² / (width² · M)), where M is the median squared distance between landmarks.
 
     Returns:
-        landmarks; root: float32 (m, m), K^(-1/2); gamma: float64 (), 1 / (width² · M).
+        landmarks; root: float32 (m, m), R; gamma: float64 (), 1 / (width² · M).
     """
     points = torch.from_numpy(np.ascontiguousarray(landmarks, np.float32))
     distances = _squared_distances(points, points)
     apart = distances[~torch.eye(len(points), dtype=torch.bool)]
     median = float(apart.median()) or float(apart.mean()) or 1.0
     gamma = 1 / (width**2 * median)
-    values, directions = torch.linalg.eigh(torch.exp(-gamma * distances).double())
-    values = values.clamp_min(SMALLEST * float(values[-1]))
-    root = (directions / values.sqrt()) @ directions.T
-    return {"landmarks": points.numpy(), "root": root.float().numpy(), "gamma": np.array(gamma)}
+    kernel = torch.exp(-gamma * distances).double()
+    largest = float(kernel.sum()) / len(points)  # Rayleigh's quotient of equal weights: nearly their eigenvector
+    kernel.diagonal().add_(RIDGE * largest)
+    lower = torch.linalg.cholesky(kernel)
+    root = torch.linalg.solve_triangular(lower, torch.eye(len(points), dtype=torch.float64), upper=False).T
+    return {"landmarks": points.numpy(), "root": root.float().contiguous().numpy(), "gamma": np.array(gamma)}
 
 
 def nystroem(vectors: np.ndarray, codebook: dict[str, np.ndarray]) -> np.ndarray:
