@@ -14,6 +14,7 @@ from pipeline.networks.parts.counting import count_multiply_adds, count_paramete
 from pipeline.networks.parts.layers import LocallyConnected2d, LocalResponseNorm, Maxout, ScaledTanh, Subsampling
 from pipeline.networks.parts.resnet import Block, Subsample
 from pipeline.networks.parts.switches import switch
+from pipeline.training.stored import variant
 from tests.conftest import ROOT
 from tests.test_training import PLAN
 
@@ -45,6 +46,15 @@ def test_every_network_has_settings_a_title_and_says_how_it_varies(key: str) -> 
     own = chosen.network(key)
     assert own.epochs >= own.trial_epochs
     assert isinstance(catalogue.BY_KEY[key].load().variant(own, (3, 32, 32)), str)
+
+
+@pytest.mark.parametrize(
+    ("key", "optimizer", "said"),
+    [("resnet20", "muon", "trained by Muon"), ("resnet20", "sgd", ""), ("airbench", "muon", "")],
+)
+def test_muon_is_named_where_the_publication_did_not_have_it(key: str, optimizer: str, said: str) -> None:
+    chosen = catalogue.BY_KEY[key].load().Settings(**(PLAN | {"width": 1.0, "optimizer": optimizer}))
+    assert variant(key, chosen, (3, 32, 32)) == said
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -19,6 +19,7 @@ from pipeline.settings import Training
 from pipeline.training.images import Normalisation
 
 WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
+MUON_SINCE = 2024  # its publication, so that no older network's was trained by it
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def store(folder: Path, key: str, settings: Training, stored: Stored) -> None:
     save_file(weights, folder / WEIGHTS)
     architecture = {
         "network": key,
-        "variant": catalogue.BY_KEY[key].load().variant(settings, stored.image_shape),
+        "variant": variant(key, settings, stored.image_shape),
         "settings": settings.model_dump(),
         "image_shape": list(stored.image_shape),
         "classes": stored.classes,
@@ -53,6 +54,14 @@ def store(folder: Path, key: str, settings: Training, stored: Stored) -> None:
         "std": stored.normalisation.std,
     }
     write_json(folder / ARCHITECTURE, architecture)
+
+
+def variant(key: str, settings: Training, image_shape: tuple[int, int, int]) -> str:
+    """How the network or its training differs from the publication, in words; "" where it doesn't."""
+    method = catalogue.BY_KEY[key]
+    built: str = method.load().variant(settings, image_shape)
+    trained = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
+    return "; ".join(part for part in (built, trained) if part)
 
 
 def load(folder: Path) -> Stored:
