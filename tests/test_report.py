@@ -24,7 +24,7 @@ from pipeline.features.base import Picture
 from pipeline.files import write_json
 from pipeline.report import gallery, repeat
 from pipeline.report.charts import learning
-from pipeline.report.charts.base import named
+from pipeline.report.charts.names import sides_of_names
 from pipeline.report.words import megabytes, milliseconds, number, seconds, tenths
 from pipeline.stages import compare, evaluate, report
 from pipeline.stages.pictures import write_pictures
@@ -361,10 +361,18 @@ def test_added_and_removed_settings_are_changes_too(project: Path) -> None:
     assert found == [("sead", "0", "–"), ("seed", "–", "0")]
 
 
-def test_names_do_not_lie_on_each_other() -> None:
-    # The lowest comes first; what lies at its height and near it stays without a name, what is far does not.
-    assert named([0.1, 0.3, 0.9, 0.1], [0.10, 0.12, 0.11, 0.5], [True] * 4) == [True, False, True, True]
-    assert named([0.1, 0.3], [0.10, 0.12], [False, True]) == [False, True]
+def test_names_cover_nothing_and_the_lower_one_chooses_first() -> None:
+    def sides(*points: tuple[float, float], walls: tuple[float, ...] = ()) -> list[str]:
+        return sides_of_names(points, ["0123456789"] * len(points), [True] * len(points), walls)
+
+    assert sides((100, 50), (100, 200)) == ["right", "right"]  # far apart
+    assert sides((100, 50), (130, 60)) == ["left", "right"]  # a point lies where the first name would
+    assert sides((200, 50), (230, 60), (160, 60)) == ["", "right", "left"]  # and on the other side too
+    assert sides((100, 60), (100, 50))[1] == "right"  # the lower one
+    assert sides((100, 60), (100, 50))[0] == "left"  # the higher one must not lie on it
+    assert sides((100, 50), walls=(120.0,)) == ["left"]
+    assert sides((30, 50), walls=(50.0,)) == [""]  # no room before the left edge
+    assert sides_of_names([(100, 50)], ["unwanted"], [False]) == [""]
 
 
 def test_descriptors_are_shown_with_their_numbers(project: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,23 +73,6 @@ def _with_ids_of(key: str, svg: str) -> str:
         return f"{match[1]}{key}-{numbers.setdefault(match[2], len(numbers))}{match[3]}"
 
     return re.sub(r"""(\bid="|url\(#|href="#)([A-Za-z]+_?\d+)("|\))""", renamed, svg)
-
-
-def named(across: Sequence[float], up: Sequence[float], wanted: Sequence[bool], height: float = 0.07) -> list[bool]:
-    """Which points get their name beside them, so that names don't lie on each other: the lowest first.
-
-    Args:
-        across, up: where the points lie, in shares of the picture's width and height.
-        wanted: which may have one.
-        height: of a name's line, a share of the picture's.
-    """
-    width = 0.45  # of a long name
-    taken: list[int] = []
-    for index in sorted(range(len(up)), key=lambda index: up[index]):
-        near = (abs(up[index] - up[other]) < height and abs(across[index] - across[other]) < width for other in taken)
-        if wanted[index] and not any(near):
-            taken.append(index)
-    return [index in taken for index in range(len(up))]
 
 
 def vega_script() -> str:

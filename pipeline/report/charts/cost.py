@@ -8,10 +8,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.report.charts.base import Chart, era, finish, named
+from pipeline.report.charts.base import Chart, era, finish
+from pipeline.report.charts.names import POINT_SIZE, beside, sides_of_names
 from pipeline.report.words import megabytes, milliseconds, seconds, tenths
 
 WIDTH, HEIGHT = 390, 300
+PADDING = 24  # pixels left and right of all points
+HEADROOM = 1.06  # above the highest interval
 COSTS = {
     "training_seconds": "training, tuning included (s)",
     "prediction_ms": "prediction (ms an image)",
@@ -32,9 +35,10 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     data["cost"] = np.maximum([row[by] for row in rows], 1e-4)  # a logarithmic scale has no zero
     data = data.sort_values(["cost", "test_top1_error"], ignore_index=True)
     data["front"] = data["test_top1_error"] < data["test_top1_error"].cummin().shift(fill_value=101)
-    x = alt.X("cost:Q", scale=alt.Scale(type="log", padding=24, nice=False), title=f"{COSTS[by]}, log scale",
+    top = max(HEADROOM * data["test_top1_high"].max(), 1e-9)
+    x = alt.X("cost:Q", scale=alt.Scale(type="log", padding=PADDING, nice=False), title=f"{COSTS[by]}, log scale",
               axis=alt.Axis(format="~g", tickCount=5))  # fmt: skip
-    y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(zero=True))
+    y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(domain=[0, top], nice=False))
     tooltip = [
         alt.Tooltip("title:N"),
         alt.Tooltip("cost:Q", format=",.4~g", title=COSTS[by]),
@@ -45,15 +49,13 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     line = front.mark_line(interpolate="step-after", strokeWidth=1.5, color="#888888").encode(x=x, y=y)
     low, high = alt.Y("test_top1_low:Q"), alt.Y2("test_top1_high:Q")
     rules = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=x, y=low, y2=high, color=era(), tooltip=tooltip)
-    points = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
-    across = np.log(data["cost"] / data["cost"].min()) / max(np.log(data["cost"].max() / data["cost"].min()), 1e-9)
-    up = data["test_top1_error"] / max(data["test_top1_error"].max(), 1e-9)
-    data["named"] = named(across.tolist(), up.tolist(), data["front"].tolist())
-    names = base.transform_filter("datum.named").mark_text(align="left", dx=8, dy=-8, fontSize=11)
+    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    exponents = np.log(data["cost"])
+    across = (exponents - exponents.min()) / max(exponents.max() - exponents.min(), 1e-9)
+    places = zip(PADDING + (WIDTH - 2 * PADDING) * across, HEIGHT * data["test_top1_error"] / top, strict=True)
+    data["side"] = sides_of_names(list(places), data["title"].tolist(), data["front"].tolist())
     listed = "; ".join(f"{row['title']} ({UNITS[by](row['cost'])}, {tenths(row['test_top1_error'])} %)"
                        for row in data[data["front"]].to_dict("records"))  # fmt: skip
     seen = f"No other method is both cheaper and better than these: {listed}."
-    chart = alt.layer(line, rules, points, names.encode(x=x, y=y, text="title:N")).properties(
-        width=WIDTH, height=HEIGHT
-    )
+    chart = alt.layer(line, rules, points, *beside(base, x, y)).properties(width=WIDTH, height=HEIGHT)
     return finish(f"cost-{by.split('_')[0]}", chart, f"Top-1 test error against {COSTS[by]}.", seen)

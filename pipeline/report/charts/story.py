@@ -7,11 +7,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from pipeline.report.charts.base import Chart, era, finish, named
+from pipeline.report.charts.base import Chart, era, finish
+from pipeline.report.charts.names import POINT_SIZE, beside, sides_of_names
 from pipeline.report.ilsvrc import PERSON, WINNERS
 from pipeline.report.words import tenths
 
 WIDTH, HEIGHT = 390, 280
+HEADROOM = 1.06  # above the highest interval
 TURN = 2011.5  # between the last winner with features made by hand and the first with learned ones
 
 
@@ -21,10 +23,10 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     data = pd.DataFrame(sorted(rows, key=lambda row: (row["year"], row["test_top1_error"])))[columns]
     data["best_so_far"] = data["test_top1_error"].cummin()
     domain = [min(2009, int(data["year"].min()) - 2), max(2018, int(data["year"].max()) + 2)]
-    highest = max(data["test_top1_error"].max(), 1e-9)
+    top = max(HEADROOM * data["test_top1_high"].max(), 1e-9)
     x = alt.X("year:Q", title="year of publication", axis=alt.Axis(format="d", tickCount=7),
               scale=alt.Scale(domain=domain, nice=False, zero=False))  # fmt: skip
-    y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(zero=True))
+    y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(domain=[0, top], nice=False))
     tooltip = [
         alt.Tooltip("title:N"),
         alt.Tooltip("year:O"),
@@ -36,16 +38,19 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     line = base.mark_line(interpolate="step-after", strokeWidth=1.5, color="#888888").encode(x=x, y="best_so_far:Q")
     low, high = alt.Y("test_top1_low:Q"), alt.Y2("test_top1_high:Q")
     intervals = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=x, y=low, y2=high, color=era(), tooltip=tooltip)
-    points = base.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
     steps = data.groupby("year", as_index=False).last()
     steps = steps[steps["best_so_far"] < steps["best_so_far"].shift(fill_value=101)]
     listed = "; ".join(f"{int(row['year'])}: {tenths(row['best_so_far'])} %" for row in steps.to_dict("records"))
     lowered = data["test_top1_error"] < data["best_so_far"].shift(fill_value=101)
     first_year, last_year = domain
-    across, up = (data["year"] - first_year) / (last_year - first_year), data["test_top1_error"] / highest
-    data["named"] = named(across.tolist(), up.tolist(), lowered.tolist())
-    names = base.transform_filter("datum.named").mark_text(align="left", dx=7, dy=-8, fontSize=11)
-    layers = (_turn(x), line, intervals, points, names.encode(x=x, y=y, text="title:N"))
+    places = [
+        (WIDTH * (year - first_year) / (last_year - first_year), HEIGHT * error / top)
+        for year, error in zip(data["year"], data["test_top1_error"], strict=True)
+    ]
+    turn = WIDTH * (TURN - first_year) / (last_year - first_year)
+    data["side"] = sides_of_names(places, data["title"].tolist(), lowered.tolist(), [turn])
+    layers = (_turn(x), line, intervals, points, *beside(base, x, y))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=f"Here: {dataset}")
     return finish(
         "story-here", chart, "Top-1 test error by year of publication.", f"The best up to each year: {listed}."
