@@ -53,9 +53,10 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     exponents = np.log(data["cost"])
     across = (exponents - exponents.min()) / max(exponents.max() - exponents.min(), 1e-9)
     places = zip(PADDING + (WIDTH - 2 * PADDING) * across, HEIGHT * data["test_top1_error"] / top, strict=True)
-    data["side"] = sides_of_names(list(places), data["title"].tolist(), data["front"].tolist())
+    sides = sides_of_names(list(places), data["title"].tolist(), data["front"].tolist())
+    data["side"] = sides
     listed = "; ".join(f"{row['title']} ({UNITS[by](row['cost'])}, {tenths(row['test_top1_error'])} %)"
                        for row in data[data["front"]].to_dict("records"))  # fmt: skip
     seen = f"No other method is both cheaper and better than these: {listed}."
-    chart = alt.layer(line, rules, points, *beside(base, x, y)).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(line, rules, points, *beside(base, x, y, sides)).properties(width=WIDTH, height=HEIGHT)
     return finish(f"cost-{by.split('_')[0]}", chart, f"Top-1 test error against {COSTS[by]}.", seen)

@@ -14,15 +14,16 @@ NAME_ASIDE, NAME_ABOVE = 7, 8  # pixels from a point's middle to its name
 LETTER = 6.0  # mean width of a letter, pixels
 
 
-def beside(base: alt.Chart, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The names, of rows whose column `side` has a side for them."""
-    right = base.transform_filter("datum.side == 'right'").mark_text(
-        align="left", dx=NAME_ASIDE, dy=-NAME_ABOVE, fontSize=NAME_SIZE
-    )
-    left = base.transform_filter("datum.side == 'left'").mark_text(
-        align="right", dx=-NAME_ASIDE, dy=-NAME_ABOVE, fontSize=NAME_SIZE
-    )
-    return [marks.encode(x=x, y=y, text="title:N") for marks in (right, left)]
+def beside(base: alt.Chart, x: alt.X, y: alt.Y, sides: Sequence[str]) -> list[alt.Chart]:
+    """The names, by the column `side`; no layer for a side that `sides` lacks, since Vega warns of empty scales."""
+    layers = []
+    if "right" in sides:
+        right = base.transform_filter("datum.side == 'right'")
+        layers.append(right.mark_text(align="left", dx=NAME_ASIDE, dy=-NAME_ABOVE, fontSize=NAME_SIZE))
+    if "left" in sides:
+        left = base.transform_filter("datum.side == 'left'")
+        layers.append(left.mark_text(align="right", dx=-NAME_ASIDE, dy=-NAME_ABOVE, fontSize=NAME_SIZE))
+    return [layer.encode(x=x, y=y, text="title:N") for layer in layers]
 
 
 def sides_of_names(

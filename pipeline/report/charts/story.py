@@ -49,8 +49,9 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
         for year, error in zip(data["year"], data["test_top1_error"], strict=True)
     ]
     turn = WIDTH * (TURN - first_year) / (last_year - first_year)
-    data["side"] = sides_of_names(places, data["title"].tolist(), lowered.tolist(), [turn])
-    layers = (_turn(x), line, intervals, points, *beside(base, x, y))
+    sides = sides_of_names(places, data["title"].tolist(), lowered.tolist(), [turn])
+    data["side"] = sides
+    layers = (_turn(x), line, intervals, points, *beside(base, x, y, sides))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=f"Here: {dataset}")
     return finish(
         "story-here", chart, "Top-1 test error by year of publication.", f"The best up to each year: {listed}."
