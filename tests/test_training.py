@@ -14,7 +14,7 @@ from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import loop, prediction, processes, tuning
+from pipeline.training import loop, optimizers, prediction, processes, tuning
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
@@ -194,6 +194,17 @@ def test_muons_updates_are_nearly_orthogonal() -> None:
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
         assert values.min() > 0.3
         assert values.max() < 1.4
+
+
+def test_muon_does_not_emulate_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32 it is what float64 gives, but for rounding; in bfloat16 it would be hundredths away."""
+    monkeypatch.setattr(optimizers, "pick_precision", lambda wanted, device: torch.float32)
+    matrix = torch.randn(20, 90)
+    left, values, right = torch.linalg.svd(matrix.double() / matrix.double().norm(), full_matrices=False)
+    a, b, c = optimizers.NEWTON_SCHULZ
+    for _ in range(optimizers.ITERATIONS):
+        values = a * values + b * values**3 + c * values**5
+    torch.testing.assert_close(orthogonal(matrix).double(), left * values @ right, atol=1e-5, rtol=0)
 
 
 def test_muon_keeps_the_norm_and_follows_the_gradient() -> None:

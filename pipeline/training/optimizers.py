@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.device import pick_precision
 from pipeline.networks.parts.groups import Group, groups_of
 from pipeline.settings import Training
 
@@ -44,9 +45,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """Singular values brought near 1 by Newton and Schulz's iteration, in bfloat16; float32 or so (rows, columns)."""
+    """Singular values brought near 1 by Newton and Schulz's iteration; (rows, columns), any floats, the same out.
+
+    It is rough anyhow, so it computes in bfloat16 where the device multiplies that natively. Elsewhere torch emulates
+    it, forty times slower than float32.
+    """
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix.to(pick_precision("auto", matrix.device))
     x = x / (x.norm() + 1e-7)
     wide = x.shape[0] <= x.shape[1]
     x = x if wide else x.T
