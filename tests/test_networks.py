@@ -266,13 +266,25 @@ def test_a_local_layer_with_equal_kernels_is_a_convolution() -> None:
     convolution = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     local = LocallyConnected2d(3, 5, 3, 6, 7)
     with torch.no_grad():
-        local.weight.copy_(convolution.weight.reshape(5, -1).T.expand(42, -1, -1))
+        local.weight.copy_(convolution.weight.permute(2, 3, 1, 0).reshape(-1, 5).expand(42, -1, -1))
     x = torch.randn(2, 3, 6, 7)
     torch.testing.assert_close(local(x), convolution(x))
     network = cuda_convnet.build(cuda_convnet.Settings(**PLAN), (3, 32, 32), 10)
     weights = [layer.weight.numel() for layer in network.modules() if isinstance(layer, LocallyConnected2d)]
     assert len(weights) == 2
     assert count_multiply_adds(network, (3, 32, 32)) > sum(weights)
+
+
+def test_a_local_layer_has_kernels_of_its_own_for_each_place() -> None:
+    local = LocallyConnected2d(2, 4, 3, 3, 5)
+    x = torch.randn(1, 2, 3, 5)
+    with torch.no_grad():
+        local.bias.normal_()
+    padded, out = nn.functional.pad(x, (1, 1, 1, 1)), local(x)
+    for row, column in ((0, 0), (1, 3), (2, 4)):
+        seen = padded[0, :, row : row + 3, column : column + 3].permute(1, 2, 0).reshape(-1)
+        place = row * 5 + column
+        torch.testing.assert_close(out[0, :, row, column], seen @ local.weight[place] + local.bias[place, 0])
 
 
 def test_maxout_takes_the_larger_of_two_neighbours() -> None:

@@ -67,21 +67,33 @@ class LocalResponseNorm(nn.Module):
 
 
 class LocallyConnected2d(nn.Module):
-    """A convolution whose weights are not shared: each place has kernels of its own; stride 1, borders of zeros."""
+    """A convolution whose weights are not shared: each place has kernels of its own; odd, stride 1, borders of zeros.
+
+    weight[place] has a row for each number that the place sees: row by row, column by column, input by input.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, height: int, width: int) -> None:
         """height, width: of the maps that it sees, and gives."""
         super().__init__()
         self.kernel, self.height, self.width = kernel, height, width
-        self.weight = nn.Parameter(torch.empty(height * width, inputs * kernel * kernel, outputs))
+        self.weight = nn.Parameter(torch.empty(height * width, kernel * kernel * inputs, outputs))
         self.bias = nn.Parameter(torch.zeros(height * width, 1, outputs))
         nn.init.normal_(self.weight, std=(2 / (inputs * kernel * kernel)) ** 0.5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inputs, height, width) → (B, outputs, height, width)."""
-        patches = nn.functional.unfold(x, self.kernel, padding=self.kernel // 2)  # (B, inputs · kernel², places)
-        out = torch.baddbmm(self.bias.to(patches.dtype), patches.permute(2, 0, 1), self.weight.to(patches.dtype))
+        out = torch.baddbmm(self.bias.to(x.dtype), self._patches(x), self.weight.to(x.dtype))
         return out.permute(1, 2, 0).unflatten(2, (self.height, self.width))
+
+    def _patches(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, height, width) → (places, B, kernel² · inputs).
+
+        `unfold` puts the places last, and the products, here and backward, would copy all of it into another order.
+        """
+        border, sides = self.kernel // 2, range(self.kernel)
+        padded = nn.functional.pad(x, (border,) * 4).permute(2, 3, 0, 1).contiguous()
+        seen = [padded[top : top + self.height, left : left + self.width] for top in sides for left in sides]
+        return torch.cat(seen, dim=3).flatten(0, 1)
 
 
 class Maxout(nn.Module):
