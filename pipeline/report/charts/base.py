@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import vl_convert
 
 alt.data_transformers.disable_max_rows()  # all data stands in the page, and its size is measured
 
 #: One colour per era throughout, told apart by colour-blind readers too (Okabe & Ito).
 ERA_COLOURS = {"hand-crafted": "#c25400", "learned": "#0072b2"}
+
+HEADROOM = 1.06  # above the highest interval
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ def era() -> alt.Color:
     """Colour by era; `era` is a column of the data."""
     scale = alt.Scale(domain=list(ERA_COLOURS), range=list(ERA_COLOURS.values()))
     return alt.Color("era:N", title="features", scale=scale, legend=alt.Legend(symbolOpacity=1, titleOrient="left"))
+
+
+def top_of(highs: pd.Series) -> float:
+    """Where an axis of errors ends, by the upper ends of all intervals (%); never 0."""
+    return max(HEADROOM * float(highs.max()), 1e-9)
 
 
 def finish(key: str, chart: Any, text: str, seen: str = "") -> Chart:

@@ -8,13 +8,12 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.report.charts.base import Chart, era, finish
+from pipeline.report.charts.base import Chart, era, finish, top_of
 from pipeline.report.charts.names import POINT_SIZE, beside, sides_of_names
 from pipeline.report.words import megabytes, milliseconds, seconds, tenths
 
 WIDTH, HEIGHT = 390, 300
 PADDING = 24  # pixels left and right of all points
-HEADROOM = 1.06  # above the highest interval
 COSTS = {
     "training_seconds": "training, tuning included (s)",
     "prediction_ms": "prediction (ms an image)",
@@ -35,7 +34,7 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     data["cost"] = np.maximum([row[by] for row in rows], 1e-4)  # a logarithmic scale has no zero
     data = data.sort_values(["cost", "test_top1_error"], ignore_index=True)
     data["front"] = data["test_top1_error"] < data["test_top1_error"].cummin().shift(fill_value=101)
-    top = max(HEADROOM * data["test_top1_high"].max(), 1e-9)
+    top = top_of(data["test_top1_high"])
     x = alt.X("cost:Q", scale=alt.Scale(type="log", padding=PADDING, nice=False), title=f"{COSTS[by]}, log scale",
               axis=alt.Axis(format="~g", tickCount=5))  # fmt: skip
     y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(domain=[0, top], nice=False))

@@ -7,13 +7,12 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from pipeline.report.charts.base import Chart, era, finish
+from pipeline.report.charts.base import Chart, era, finish, top_of
 from pipeline.report.charts.names import POINT_SIZE, beside, sides_of_names
 from pipeline.report.ilsvrc import PERSON, WINNERS
 from pipeline.report.words import tenths
 
 WIDTH, HEIGHT = 390, 280
-HEADROOM = 1.06  # above the highest interval
 TURN = 2011.5  # between the last winner with features made by hand and the first with learned ones
 
 
@@ -23,7 +22,7 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     data = pd.DataFrame(sorted(rows, key=lambda row: (row["year"], row["test_top1_error"])))[columns]
     data["best_so_far"] = data["test_top1_error"].cummin()
     domain = [min(2009, int(data["year"].min()) - 2), max(2018, int(data["year"].max()) + 2)]
-    top = max(HEADROOM * data["test_top1_high"].max(), 1e-9)
+    top = top_of(data["test_top1_high"])
     x = alt.X("year:Q", title="year of publication", axis=alt.Axis(format="d", tickCount=7),
               scale=alt.Scale(domain=domain, nice=False, zero=False))  # fmt: skip
     y = alt.Y("test_top1_error:Q", title="top-1 test error (%)", scale=alt.Scale(domain=[0, top], nice=False))
