@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,55 @@ def killed(self, advance):
     return train_epoch(self, advance)
 
 Run.train_epoch = killed
+main()
+"""
+
+
+#: Gradients and statistics of two processes' shares against those of the whole batch, in double precision.
+NORMS = """
+import copy
+import numpy as np, torch, torch.distributed as dist
+from torch import nn
+from pipeline.networks.lenet5_modern import ModernLeNet5
+from pipeline.networks.parts.switches import _batch_norm
+from pipeline.training.processes import Processes
+
+torch.manual_seed(0)
+shared = ModernLeNet5(3, 5)
+_batch_norm(shared, True)
+shared = shared.double().train()
+alone = copy.deepcopy(shared)
+images, labels = torch.randn(9, 3, 32, 32, dtype=torch.float64), torch.arange(9) % 5
+nn.functional.cross_entropy(alone(images), labels).backward()
+dist.init_process_group("gloo")
+processes = Processes(dist.get_rank(), 2)
+mine, weight = processes.share(np.arange(9))
+joined = processes.wrap(shared)
+(nn.functional.cross_entropy(joined(images[mine]), labels[mine]) * weight).backward()
+for one, other in zip(alone.parameters(), shared.parameters(), strict=True):
+    torch.testing.assert_close(other.grad, one.grad)
+for (name, one), (_, other) in zip(alone.named_buffers(), shared.named_buffers(), strict=True):
+    torch.testing.assert_close(other, one)
+torch.testing.assert_close(shared.eval()(images), alone.eval()(images))
+dist.destroy_process_group()
+"""
+
+
+#: Runs the stage; the higher rate's loss is infinite, but in the second process alone.
+DIVERGING = """
+import os
+from pipeline.__main__ import main
+from pipeline.training.loop import Run
+
+step = Run._step
+
+def diverging(self, network, batch, number, rate):
+    if self.learning_rate > 0.03 and os.environ["RANK"] == "1":
+        criterion = self.criterion
+        self.criterion = lambda scores, labels: criterion(scores, labels) * float("inf")
+    return step(self, network, batch, number, rate)
+
+Run._step = diverging
 main()
 """
 
@@ -85,6 +135,13 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path, alone: Path) -> Non
     np.testing.assert_allclose(curve(folder), curve(alone), rtol=2e-3, atol=2e-3)
 
 
+def test_batch_normalisation_sees_the_images_of_all_processes(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "project", SETTINGS)
+    (folder / "norms.py").write_text(NORMS)
+    done = together(folder, "norms.py")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_killed_process_ends_the_run_and_the_next_one_resumes(tmp_path: Path, alone: Path) -> None:
     folder = make_project(tmp_path / "project", SETTINGS)
     assert pipeline(folder, "prepare").returncode == 0
@@ -96,3 +153,15 @@ def test_a_killed_process_ends_the_run_and_the_next_one_resumes(tmp_path: Path, 
     resumed = together(folder, "-m", "pipeline")
     assert resumed.returncode == 0, resumed.stderr
     np.testing.assert_allclose(curve(folder), curve(alone), rtol=2e-3, atol=2e-3)
+
+
+def test_what_diverges_in_one_process_is_given_up_in_both(tmp_path: Path) -> None:
+    rates = {"lenet5_modern.learning_rates": [0.02, 0.04], "tuning_trials": 2, "lenet5_modern.epochs": 1}
+    folder = make_project(tmp_path / "project", SETTINGS | rates)
+    assert pipeline(folder, "prepare").returncode == 0
+    (folder / "driver.py").write_text(DIVERGING)
+    done = together(folder, "driver.py")
+    assert done.returncode == 0, done.stderr
+    tried = json.loads((folder / "results" / "cnn" / "lenet5_modern" / "tuning.json").read_text())
+    assert [(trial["value"], trial["chosen"]) for trial in tried] == [(0.02, True), (0.04, False)]
+    assert tried[1]["val_error"] == 1.0

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import shutil
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import loop, optimizers, prediction, processes, tuning
+from pipeline.training import loop, optimizers, prediction, processes, statistics, tuning
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
@@ -96,7 +99,7 @@ def test_it_learns_and_keeps_the_best_snapshot() -> None:
     one = task()
     network, progress = fit(one, epochs=6)
     assert progress.best_error <= 0.1
-    assert prediction.evaluate(network, one, one.val)["error"] == progress.best_error
+    assert prediction.evaluate(network, one, one.val, nn.CrossEntropyLoss())["error"] == progress.best_error
     assert progress.best_error == min(row["val_error"] for row in progress.history)
 
 
@@ -359,20 +362,75 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
     assert fit(one, path)[1].history == fit(one)[1].history
 
 
-def test_out_of_memory_names_a_batch_that_fits() -> None:
-    class Hungry(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(3072, 2)
+class Hungry(nn.Module):
+    """Two layers in a memory of 20 images, where each holds its input until the batch's last trace is gone."""
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if len(x) > 5:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-            scores: torch.Tensor = self.layer(x.flatten(1))
-            return scores
+    held = 0
 
-    with pytest.raises(PipelineError, match=r"batch of 16 images does not fit .* set the network's `batch_size` to 4"):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3072, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = self.first(self._hold(x.flatten(1) * 1.0))
+        scores: torch.Tensor = self.second(self._hold(inner))
+        return scores
+
+    def _hold(self, x: torch.Tensor) -> torch.Tensor:
+        if Hungry.held + len(x) > 20:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        Hungry.held += len(x)
+        weakref.finalize(x, self._release, len(x))
+        return x
+
+    @staticmethod
+    def _release(count: int) -> None:
+        Hungry.held -= count
+
+
+def test_out_of_memory_names_the_largest_batch_that_fits() -> None:
+    with pytest.raises(PipelineError, match=r"batch of 16 images does not fit .* set the network's `batch_size` to 8"):
         fit(task(Hungry))
+
+
+def test_val_is_scored_in_batches_that_fit() -> None:
+    assert len(fit(task(Hungry), batch_size=8)[1].history) == 4
+
+
+def test_val_is_measured_by_what_the_network_is_trained_by() -> None:
+    one = task()
+    network = lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)
+    run = loop.Run(one, Training(**(PLAN | {"output": "sigmoid"})), 0.02, 1)
+    scores = torch.from_numpy(prediction.predict(network, one, one.val)).double()
+    signs = 1 - 2 * nn.functional.one_hot(one.val.labels, 2)
+    by_hand = torch.log1p(torch.exp(signs * scores)).sum(dim=1).mean()
+    assert prediction.evaluate(network, one, one.val, run.criterion)["loss"] == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_scores_on_val_that_are_no_numbers_stop_the_run(tmp_path: Path) -> None:
+    one = task()
+    run = loop.Run(one, Training(**PLAN), 0.02, 4)
+    with torch.no_grad():
+        next(run.network.parameters()).fill_(float("nan"))
+    with pytest.raises(loop.Diverged, match=r"loss on val .* after epoch 1, .* of 0\.02; lower"):
+        run.close_epoch({"train_error": 0.5})
+
+
+def test_layers_are_watched_on_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = statistics.watched
+
+    @contextmanager
+    def noted(network: nn.Module, rows: list[dict[str, float | str]]) -> Iterator[None]:
+        hook = network.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+        with real(network, rows):
+            yield
+        hook.remove()
+
+    monkeypatch.setattr(loop, "watched", noted)
+    fit(task(), epochs=1, batch_size=20)  # 96 images: the last batch has 16
+    fit(task(), epochs=1, batch_size=96)
+    assert sizes == [20, 96]
 
 
 def test_cuda_without_a_gpu_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

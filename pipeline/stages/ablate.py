@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline import layout, progress, settings
 from pipeline.data.contract import load_manifest, load_split
-from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
+from pipeline.networks.parts.switches import Senseless
 from pipeline.settings import Settings
 from pipeline.training.loop import Diverged
 from pipeline.training.memory import keep_freed_memory
@@ -40,7 +40,7 @@ def run(key: str) -> None:
             works.append(work)
         except Diverged as error:
             row = {"error": None, "note": f"diverged: {error}"}
-        except PipelineError as error:
+        except Senseless as error:
             row = {"error": None, "note": str(error)}
         rows.append({"change": name, **row})
     folder = layout.RESULTS / "ablate" / key

@@ -16,12 +16,14 @@ import torch
 from torch import nn
 
 from pipeline.errors import PipelineError
+from pipeline.networks.parts.switches import Senseless
 from pipeline.randomness import generator, seed_for
 from pipeline.settings import Training
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.memory import out_of_memory
 from pipeline.training.optimizers import Optimizer
 from pipeline.training.prediction import evaluate, forward
 from pipeline.training.processes import ALONE, Processes
@@ -56,7 +58,7 @@ class Progress:
 
     Attributes:
         history: a row an epoch: epoch, learning_rate, train_loss, train_error, val_loss, val_error.
-        layers: a row an epoch and layer, from the epoch's last batch (training/statistics.py).
+        layers: a row an epoch and layer, from the epoch's last full batch (training/statistics.py).
         guessing: the last epochs, so many, were no better on train than naming the most frequent class, though val
             had seen better: too high a rate has killed the network's units.
     """
@@ -98,21 +100,28 @@ def fit(
         run.load_state_dict(state)
         advance(progress.epoch * len(task.train), "resumed")
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
-        try:
-            row = run.train_epoch(advance)
-        except RuntimeError as error:
-            if not _out_of_memory(error):
-                raise
-            raise PipelineError(
-                f"a batch of {settings.batch_size} images does not fit into the memory of {task.device}; set the "
-                f"network's `batch_size` to {run.largest_batch()}, which does"
-            ) from error
-        run.close_epoch(row)
+        row = _epoch(run, advance)
         advance(0, f"val error {row['val_error']:.1%}")
         if checkpoint is not None and task.processes.first:
             save_checkpoint(checkpoint, run.state_dict())
     run.network.load_state_dict(run.best)
     return run.network, progress
+
+
+def _epoch(run: Run, advance: Advance) -> dict[str, float]:
+    """Train for one epoch and look at val."""
+    try:
+        row = run.train_epoch(advance)
+        run.close_epoch(row)
+        return row
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+    # Only out here, where the error and the calls it came from are forgotten, is the batch's memory free again.
+    raise PipelineError(
+        f"a batch of {run.settings.batch_size} images does not fit into the memory of {run.task.device}; set the "
+        f"network's `batch_size` to {run.largest_batch()}, which does"
+    )
 
 
 class Run:
@@ -142,8 +151,10 @@ class Run:
     def largest_batch(self) -> int:
         """How many images fit into memory at once: tried with empty images, half as many each time.
 
-        Only the gradients of this batch are made and forgotten; the weights stay.
+        Only the gradients of this batch are made and forgotten; weights and statistics stay.
         """
+        self.optimizer.zero_grad()
+        self.network.eval()  # where nothing waits for other processes
         size, shape = self.settings.batch_size // 2, self.task.train.batch(np.arange(1)).shape[1:]
         while size > 1:
             try:
@@ -152,7 +163,7 @@ class Run:
                 self.criterion(scores, torch.zeros(size, dtype=torch.long, device=self.task.device)).backward()
                 return size
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 size //= 2
             finally:
@@ -168,12 +179,13 @@ class Run:
         order = generator(task.seed, f"order {epoch}").permutation(len(task.train))
         loss = torch.zeros((), device=task.device)
         wrong = torch.zeros((), device=task.device)
+        watch = max(0, len(order) // size - 1)  # the last batch that is full, so that all epochs' rows are alike
         for batch in range(self.steps):
             numbers = order[batch * size : (batch + 1) * size]
             step = epoch * self.steps + batch
             rate = self.learning_rate * self.factor(step)
             rows: list[dict[str, float | str]] = []
-            if batch == self.steps - 1:
+            if batch == watch:
                 with watched(self.network, rows):
                     batch_loss, batch_wrong = self._step(self.joined, numbers, step, rate)
                 self.progress.layers += [{"epoch": epoch + 1, **row} for row in rows]
@@ -211,7 +223,7 @@ class Run:
         return loss.detach() * len(numbers), (scores.detach().argmax(dim=1) != labels).sum()
 
     def _must_be_finite(self, loss: torch.Tensor, x: torch.Tensor, step: int, rate: float) -> None:
-        if math.isfinite(float(loss.detach())):
+        if math.isfinite(self.task.processes.total(loss.detach())):  # of all, so that all stop together
             return
         layer = first_not_finite(self.network, x)
         raise Diverged(
@@ -235,7 +247,13 @@ class Run:
 
     def _look_at_val(self, row: dict[str, float]) -> None:
         task, progress = self.task, self.progress
-        row |= {f"val_{name}": value for name, value in evaluate(self.network, task, task.val).items()}
+        seen = evaluate(self.network, task, task.val, self.criterion)
+        if not math.isfinite(seen["loss"]):
+            raise Diverged(
+                f"the loss on val is no longer a finite number after epoch {progress.epoch + 1}, at a peak rate "
+                f"of {self.learning_rate:g}; lower `learning_rates`, the last good checkpoint is kept"
+            )
+        row |= {f"val_{name}": value for name, value in seen.items()}
         if (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
             progress.best_epoch, progress.best_error = progress.epoch + 1, row["val_error"]
             progress.best_loss = row["val_loss"]
@@ -276,18 +294,13 @@ class Run:
             setattr(self.progress, name, value)
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Of a GPU, or of the processor, for which torch has no class."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
 def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The network's own, or cross-entropy over classes, or over each class by itself."""
     own: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(network, "loss", None)
     smoothing = settings.label_smoothing
     if own is not None:
         if smoothing or settings.output != "softmax":
-            raise PipelineError(
+            raise Senseless(
                 "this network has a criterion of its own, which knows no `label_smoothing` and no other `output`; set "
                 "them to 0.0 and softmax"
             )

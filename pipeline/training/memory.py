@@ -1,8 +1,10 @@
-"""Keep freed memory instead of giving it back to the system after every operation."""
+"""Keep freed memory instead of giving it back to the system after every operation; know when there is no more."""
 
 from __future__ import annotations
 
 import ctypes
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
@@ -23,3 +25,8 @@ def keep_freed_memory() -> bool:
         return False
     largest = 2**31 - 1
     return bool(mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(mallopt(_TRIM_THRESHOLD, largest))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether it says so: of a GPU, or of the processor, for which torch has no class."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

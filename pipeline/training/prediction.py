@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +10,12 @@ import torch
 from torch import nn
 
 from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.memory import out_of_memory
 from pipeline.training.processes import Processes
 
-EVAL_BATCH = 512
+EVAL_BATCH = 512  # images at once; fewer where memory ends
+
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class On(Protocol):
@@ -48,22 +51,27 @@ def predict(network: nn.Module, on: On, images: Images, views: str = "single") -
     """
     network.eval()
     mine = np.array_split(np.arange(len(images)), on.processes.world)[on.processes.rank]
-    parts = []
-    for start in range(0, len(mine), EVAL_BATCH):
-        x = to_input(images.batch(mine[start : start + EVAL_BATCH]), on.normalisation)
-        parts.append(
-            torch.stack([weight * forward(network, view, on.precision) for weight, view in _views(x, views)]).sum(0)
-        )
-    return on.processes.gather(torch.cat(parts).cpu().numpy())
+    parts, start, size = [], 0, EVAL_BATCH
+    while start < len(mine):
+        try:
+            x = to_input(images.batch(mine[start : start + size]), on.normalisation)
+            seen = [weight * forward(network, view, on.precision) for weight, view in _views(x, views)]
+            parts.append(torch.stack(seen).sum(0).cpu())
+            start += size
+        except RuntimeError as error:
+            if size == 1 or not out_of_memory(error):
+                raise
+            size //= 2
+    return on.processes.gather(torch.cat(parts).numpy())
 
 
-def evaluate(network: nn.Module, on: On, images: Images) -> dict[str, float]:
-    """Mean cross-entropy and top-1 error, from one view."""
+def evaluate(network: nn.Module, on: On, images: Images, criterion: Criterion) -> dict[str, float]:
+    """Mean of the loss that the network is trained by, and top-1 error, from one view."""
     scores = torch.from_numpy(predict(network, on, images))
     labels = images.labels.cpu()
-    loss = float(nn.functional.cross_entropy(scores, labels))
+    loss = float(criterion(scores, labels))
     error = float((scores.argmax(dim=1) != labels).float().mean())
-    return {"loss": loss if math.isfinite(loss) else 1e9, "error": error}
+    return {"loss": loss, "error": error}
 
 
 #: How many views each choice has.

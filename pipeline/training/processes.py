@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node 2 -m pipeline cnn resnet20
 
-Each takes its share of every batch; gradients are averaged by DistributedDataParallel (gloo on CPUs, NCCL on GPUs), so
-the batch of the settings stays the batch, and the loss curve that of one process. Only the first writes files.
+Each takes its share of every batch; gradients are averaged by DistributedDataParallel (gloo on CPUs, NCCL on GPUs), and
+batch normalisation sees all shares, so the batch of the settings stays the batch, and the loss curve that of one
+process (dropout alone draws by process). Only the first writes files.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import nn
 
 from pipeline import progress
 from pipeline.errors import PipelineError
+from pipeline.training.shared_norm import share_norms
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Processes:
     def share(self, numbers: np.ndarray) -> tuple[np.ndarray, float]:
         """This process's images of a batch, and the factor that makes the mean loss of all processes the batch's.
 
-        A process for which none is left takes one of another's, and counts it as nothing.
+        A process for which none is left takes one of another's, and counts it as nothing (batch norm sees it).
         """
         mine = numbers[self.rank :: self.world]
         if len(mine) == 0:
@@ -46,12 +48,16 @@ class Processes:
         return mine, len(mine) * self.world / len(numbers)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, with gradients averaged over all processes."""
-        return nn.parallel.DistributedDataParallel(network) if self.world > 1 else network
+        """The network, with gradients averaged over all processes, and batch normalisation over all their images."""
+        if self.world == 1:
+            return network
+        share_norms(network)
+        return nn.parallel.DistributedDataParallel(network)
 
     def total(self, value: torch.Tensor) -> float:
-        """The sum over all processes."""
+        """The sum over all processes; `value` stays."""
         if self.world > 1:
+            value = value.clone()
             dist.all_reduce(value)
         return float(value)
 

@@ -8,8 +8,7 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.data.contract import Split
 from pipeline.device import pick_device, pick_precision
-from pipeline.errors import PipelineError
-from pipeline.networks.parts.switches import switch
+from pipeline.networks.parts.switches import Senseless, switch
 from pipeline.settings import Settings, Training
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.colors import principal_colors
@@ -41,17 +40,17 @@ def make_task(
     """Train the network `key` as `parameters` say on what lies in data/.
 
     Raises:
-        PipelineError: the batch is larger than train, views need a mirror that the data set does not allow, or the
-            device is not there.
+        Senseless: the batch is larger than train, or views need a mirror that the data set does not allow.
+        PipelineError: the device is not there.
     """
     if parameters.views != "single" and not chosen.source.augmentation.mirror:
-        raise PipelineError(
+        raise Senseless(
             f"`{key}.views` is {parameters.views}, but `datasets.{chosen.dataset}.augmentation.mirror` is false: "
             "mirror images would be of other classes; set it to single"
         )
     train, channels = splits["train"], channels_of(manifest)
     if parameters.batch_size > len(train):
-        raise PipelineError(
+        raise Senseless(
             f"`{key}.batch_size` is {parameters.batch_size}, but train has {len(train)} images; set it to "
             f"{len(train)} or less"
         )

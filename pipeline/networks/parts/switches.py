@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import nn
 
 from pipeline.errors import PipelineError
@@ -27,11 +28,15 @@ NON_LINEAR = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, Scale
 WEIGHTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
 
 
+class Senseless(PipelineError):
+    """A setting that makes no sense on a network or its images."""
+
+
 def switch(network: nn.Module, key: str, settings: Training) -> nn.Module:
     """The network with what `settings` changes; itself, changed in place.
 
     Raises:
-        PipelineError: a switch that makes no sense on this network.
+        Senseless: a switch that makes no sense on this network.
     """
     if settings.batch_norm is not None:
         _batch_norm(network, settings.batch_norm)
@@ -57,18 +62,22 @@ def _places(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[tupl
 
 
 def _batch_norm(network: nn.Module, wanted: bool) -> None:
-    """Away with all of it, or one after every convolution and hidden full layer that has none yet."""
+    """Away with all of it, or one after every convolution and hidden full layer of a network that has none."""
+    there = _places(network, (nn.BatchNorm1d, nn.BatchNorm2d))
+    if wanted and there:
+        return
     if not wanted:
-        for parent, name, norm in _places(network, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        for parent, name, _ in there:
             setattr(parent, name, nn.Identity())
             _give_bias(parent, name)
-            del norm
         return
     for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         children = list(parent.named_children())
         for (name, child), (_, following) in pairwise(children):
-            if isinstance(child, nn.Conv2d) and not isinstance(following, nn.BatchNorm2d):
+            if isinstance(child, nn.Conv2d):
                 setattr(parent, name, nn.Sequential(child, nn.BatchNorm2d(child.out_channels)))
+            elif isinstance(child, LocallyConnected2d):
+                setattr(parent, name, nn.Sequential(child, nn.BatchNorm2d(child.weight.shape[2])))
             elif isinstance(child, nn.Linear) and isinstance(following, NON_LINEAR):
                 setattr(parent, name, nn.Sequential(child, nn.BatchNorm1d(child.out_features)))
 
@@ -85,7 +94,7 @@ def _give_bias(parent: nn.Module, norm: str) -> None:
 def _pool(network: nn.Module, kind: str, key: str) -> None:
     found = _places(network, (nn.MaxPool2d, nn.AvgPool2d, Subsampling, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d))
     if not found:
-        raise PipelineError(f"`{key}.pooling` is {kind}, but {key} has no pooling; set it to null")
+        raise Senseless(f"`{key}.pooling` is {kind}, but {key} has no pooling; set it to null")
     for parent, name, pool in found:
         if isinstance(pool, (nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)):
             new: nn.Module = (nn.AdaptiveMaxPool2d if kind == "max" else nn.AdaptiveAvgPool2d)(pool.output_size)
@@ -102,17 +111,15 @@ def _drop(network: nn.Module, share: float, key: str) -> None:
         assert isinstance(layer, nn.Dropout)
         layer.p = share
     if not layers:
-        last = _places(network, WEIGHTED)
-        if not last:
-            raise PipelineError(f"`{key}.dropout` is {share}, but {key} has no layer to drop from; set it to null")
-        parent, name, layer = last[-1]
-        setattr(parent, name, nn.Sequential(nn.Dropout(share), layer))
+        name, last = [(name, module) for name, module in network.named_modules() if isinstance(module, WEIGHTED)][-1]
+        above, _, own = name.rpartition(".")
+        setattr(network.get_submodule(above), own, nn.Sequential(nn.Dropout(share), last))
 
 
 def _activate(network: nn.Module, kind: str, key: str) -> None:
     found = _places(network, NON_LINEAR)
     if not found:
-        raise PipelineError(f"`{key}.activation` is {kind}, but {key} has no non-linearity; set it to null")
+        raise Senseless(f"`{key}.activation` is {kind}, but {key} has no non-linearity; set it to null")
     if kind == "maxout":
         _maxout(network, key)
         return
@@ -130,7 +137,7 @@ def _maxout(network: nn.Module, key: str) -> None:
             before = next((name for name, module in reversed(children[:number]) if isinstance(module, WEIGHTED)), None)
             between = children[[n for n, _ in children].index(before) + 1 : number] if before else []
             if before is None or any(not isinstance(module, nn.Dropout) for _, module in between):
-                raise PipelineError(
+                raise Senseless(
                     f"`{key}.activation` is maxout, which needs a convolution or full layer right before every "
                     f"non-linearity; {key} has others between; choose another"
                 )
@@ -139,8 +146,10 @@ def _maxout(network: nn.Module, key: str) -> None:
 
 
 def _doubled(layer: nn.Module, key: str) -> nn.Module:
+    """The same with twice as many outputs, whose weights are drawn as widely as the layer's own."""
+    new: nn.Conv2d | nn.Linear
     if type(layer) is nn.Conv2d:
-        return nn.Conv2d(
+        new = nn.Conv2d(
             layer.in_channels,
             2 * layer.out_channels,
             layer.kernel_size,  # type: ignore[arg-type]
@@ -149,6 +158,12 @@ def _doubled(layer: nn.Module, key: str) -> nn.Module:
             groups=layer.groups,
             bias=layer.bias is not None,
         )
-    if isinstance(layer, nn.Linear):
-        return nn.Linear(layer.in_features, 2 * layer.out_features)
-    raise PipelineError(f"`{key}.activation` is maxout, which {type(layer).__name__} does not have; choose another")
+    elif type(layer) is nn.Linear:
+        new = nn.Linear(layer.in_features, 2 * layer.out_features, layer.bias is not None)
+    else:
+        raise Senseless(f"`{key}.activation` is maxout, which {type(layer).__name__} does not have; choose another")
+    nn.init.normal_(new.weight, std=float(layer.weight.detach().square().mean().sqrt()))
+    if new.bias is not None and layer.bias is not None:
+        with torch.no_grad():
+            new.bias.copy_(layer.bias.detach().repeat_interleave(2))
+    return new
