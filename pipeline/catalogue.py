@@ -45,7 +45,7 @@ class Method:
 
 VGG = "Simonyan & Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR 2015"
 RESNET = "He, Zhang, Ren & Sun, Deep residual learning for image recognition, CVPR 2016"
-ONE_CYCLE = "mini-batches with momentum and a one-cycle learning rate"
+BATCHES = "mini-batches with momentum, weight decay"
 
 
 def _network(key: str, title: str, year: int, parts: str, citation: str, departures: str) -> Method:
@@ -54,7 +54,7 @@ def _network(key: str, title: str, year: int, parts: str, citation: str, departu
 
 def _vgg(depth: int, batch_norm: bool) -> Method:
     parts = f"{depth - 3} convolutions of 3×3, three full layers"
-    departures = f"He's start; {ONE_CYCLE}"
+    departures = ""
     if not batch_norm:
         return _network(f"vgg{depth}", f"VGG-{depth}", 2014, parts, VGG, departures)
     citation = f"{VGG}; Ioffe & Szegedy, Batch normalization, ICML 2015"
@@ -63,7 +63,10 @@ def _vgg(depth: int, batch_norm: bool) -> Method:
 
 
 def _residual(key: str, title: str, parts: str) -> Method:
-    return _network(key, title, 2015, f"{parts}, batch normalisation", RESNET, ONE_CYCLE)
+    departures = "shifted images continue their border, where the paper's have zeros"
+    if key == "resnet50":
+        departures += "; strides are in the 3×3 convolutions of bottlenecks, not in the 1×1 before"
+    return _network(key, title, 2015, f"{parts}, batch normalisation", RESNET, departures)
 
 
 def _networks() -> list[Method]:
@@ -75,7 +78,7 @@ def _networks() -> list[Method]:
             1958,
             "one layer of weights, a threshold unit a class",
             "Rosenblatt, The perceptron: a probabilistic model, Psychological Review 1958",
-            ONE_CYCLE,
+            "mini-batches with momentum",
         ),
         _network(
             "mlp",
@@ -83,7 +86,7 @@ def _networks() -> list[Method]:
             1986,
             "hidden layers of sigmoid units",
             "Rumelhart, Hinton & Williams, Learning representations by back-propagating errors, Nature 1986",
-            f"{ONE_CYCLE}; softmax output",
+            "mini-batches; softmax output",
         ),
         _network(
             "lenet5",
@@ -92,7 +95,7 @@ def _networks() -> list[Method]:
             "two convolutions with trained subsampling, two further layers, scaled tanh, distances to pictures of the "
             "classes",
             "LeCun, Bottou, Bengio & Haffner, Gradient-based learning applied to document recognition, 1998",
-            f"start with deviation fan-in^-½; {ONE_CYCLE}",
+            BATCHES,
         ),
         _network(
             "lenet5_modern",
@@ -108,7 +111,7 @@ def _networks() -> list[Method]:
             2011,
             "two convolutions with overlapping pooling and local response normalisation, two layers of local kernels",
             "Krizhevsky, cuda-convnet, layers-conv-local-11pct, 2011",
-            f"whole images in the place of crops; one learning rate for all layers; {ONE_CYCLE}",
+            "one learning rate and one weight decay for all layers",
         ),
         _network(
             "alexnet",
@@ -116,7 +119,7 @@ def _networks() -> list[Method]:
             2012,
             "five convolutions in two towers, ReLU, local response normalisation, overlapping pooling, dropout",
             "Krizhevsky, Sutskever & Hinton, ImageNet classification with deep CNNs, NIPS 2012",
-            f"{ONE_CYCLE}; noise along the principal colours only where the data set has `color`",
+            "noise along the principal colours only where the data set has `color`",
         ),
         _network(
             "alexnet_one_tower",
@@ -124,7 +127,7 @@ def _networks() -> list[Method]:
             2014,
             "AlexNet without towers and local response normalisation",
             "Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv 2014",
-            f"He's start; {ONE_CYCLE}",
+            "He's start",
         ),
         *(_vgg(depth, batch_norm) for depth in (11, 13, 16, 19) for batch_norm in (False, True)),
         *(_residual(f"resnet{n}", f"ResNet-{n}", f"{n - 1} convolutions, {residual}") for n in (20, 32, 44, 56, 110)),
@@ -138,7 +141,8 @@ def _networks() -> list[Method]:
             2024,
             "whitened patches, six convolutions with batch normalisation and GELU, kernels orthogonalised by Muon",
             "Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024; Jordan et al., Muon, 2024",
-            "published with six views of each test image",
+            "published with six views of each test image; shifted images continue their border, where the publication "
+            "reflects it",
         ),
     ]
 

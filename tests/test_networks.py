@@ -50,11 +50,11 @@ def test_every_network_has_settings_a_title_and_says_how_it_varies(key: str) -> 
 
 @pytest.mark.parametrize(
     ("key", "optimizer", "said"),
-    [("resnet20", "muon", "trained by Muon"), ("resnet20", "sgd", ""), ("airbench", "muon", "")],
+    [("resnet20", "muon", True), ("resnet20", "sgd", False), ("airbench", "muon", False)],
 )
-def test_muon_is_named_where_the_publication_did_not_have_it(key: str, optimizer: str, said: str) -> None:
+def test_muon_is_named_where_the_publication_did_not_have_it(key: str, optimizer: str, said: bool) -> None:
     chosen = catalogue.BY_KEY[key].load().Settings(**(PLAN | {"width": 1.0, "optimizer": optimizer}))
-    assert variant(key, chosen, (3, 32, 32)) == said
+    assert ("trained by Muon" in variant(key, chosen, (3, 32, 32))) == said
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -211,6 +211,36 @@ def test_alexnet_has_a_stem_for_every_size(side: int) -> None:
     assert ("small images" in alexnet.variant(chosen, (3, side, side))) == (side < 112)
 
 
+@pytest.mark.parametrize(("key", "published"), [("alexnet", 227), ("alexnet", 224), ("vgg16", 224), ("resnet50", 224)])
+def test_other_sizes_than_the_published_are_labelled(key: str, published: int) -> None:
+    module = catalogue.BY_KEY[key].load()
+    chosen = module.Settings(**PLAN, width=1.0)
+    assert "made for" not in module.variant(chosen, (3, published, published))
+    assert "made for 224×224, here 256×256" in module.variant(chosen, (3, 256, 256))
+    assert "made for 224×224, here 224×128" in module.variant(chosen, (3, 128, 224))
+
+
+def test_alexnet_drops_what_its_first_two_full_layers_give() -> None:
+    kinds = [type(layer).__name__ for layer in build("alexnet").children()]
+    assert kinds[-8:] == ["Flatten", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+
+
+def test_switches_and_schedules_are_labelled() -> None:
+    def label(key: str, **changes: Any) -> str:
+        chosen = catalogue.BY_KEY[key].load().Settings(**(PLAN | {"width": 0.1} | changes))
+        return variant(key, chosen, (3, 32, 32))
+
+    assert "activation: sigmoid; dropout: 0.0; batch norm: yes" in label(
+        "alexnet", activation="sigmoid", dropout=0.0, batch_norm=True
+    )
+    assert "He's start" in label("vgg11")
+    assert "He's" not in label("vgg11", start="paper")
+    assert "He's" not in label("vgg11", start="small")
+    assert label("vgg11", start="small").count("start: small") == 1
+    assert "one-cycle" in label("resnet20")
+    assert "rate" not in label("resnet20", schedule="step")
+
+
 def test_a_perceptron_fails_at_exclusive_or_and_a_hidden_layer_does_not() -> None:
     assert max(xor.learn(0, seed) for seed in range(3)) <= 0.75
     assert max(xor.learn(4, seed) for seed in range(3)) == 1.0
@@ -327,8 +357,29 @@ def test_pooling_dropout_and_start_change() -> None:
     assert [module.p for module in network.modules() if isinstance(module, nn.Dropout)] == [0.25, 0.25]
     weights = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
     assert float(weights[0].detach().std()) == pytest.approx(0.01, rel=0.1)
-    added = [module for module in build("resnet20", dropout=0.3).modules() if isinstance(module, nn.Dropout)]
-    assert len(added) == 1
+    for key in ("resnet20", "airbench"):
+        network = build(key, dropout=0.3)
+        added = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Dropout)]
+        assert len(added) == 1
+        holder = network.get_submodule(added[0][0].rpartition(".")[0])
+        assert isinstance(holder[1], nn.Linear)  # type: ignore[index]
+
+
+def test_maxouts_maps_start_as_the_networks_do() -> None:
+    plain, wide = (
+        [module for module in build("vgg11", activation=kind).modules() if isinstance(module, nn.Conv2d)]
+        for kind in ("relu", "maxout")
+    )
+    for layer, doubled in zip(plain, wide, strict=True):
+        assert doubled.out_channels == 2 * layer.out_channels
+        assert float(doubled.weight.detach().std()) == pytest.approx(float(layer.weight.detach().std()), rel=0.15)
+
+
+def test_local_layers_have_every_start_too() -> None:
+    local = [
+        module for module in build("cuda_convnet", start="small").modules() if isinstance(module, LocallyConnected2d)
+    ]
+    assert [float(layer.weight.detach().std()) for layer in local] == pytest.approx([0.01, 0.01], rel=0.05)
 
 
 def test_a_switch_that_makes_no_sense_is_a_sentence() -> None:
@@ -345,6 +396,11 @@ def test_the_papers_start_is_the_papers() -> None:
     weight = network.F6.weight.detach()  # type: ignore[union-attr, operator]
     assert float(weight.abs().max()) <= 2.4 / 120
     assert float(weight.abs().max()) > 2.2 / 120
+    seen = network.C3.weight.detach() * network.C3.mask  # type: ignore[union-attr, operator]
+    for row, inputs in zip(seen, lenet5.C3_TABLE, strict=True):
+        assert 0.8 < float(row.abs().max()) * 25 * len(inputs) / 2.4 <= 1
+    vgg = [module for module in build("vgg11", start="paper", width=1.0).modules() if isinstance(module, nn.Conv2d)]
+    assert float(vgg[3].weight.detach().std()) == pytest.approx(0.1, rel=0.05)
     kernels = [
         module for module in build("alexnet", width=1.0, start="paper").modules() if isinstance(module, nn.Conv2d)
     ]

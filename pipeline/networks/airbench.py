@@ -16,7 +16,7 @@ from torch import nn
 
 from pipeline.networks.parts.groups import Group
 from pipeline.networks.parts.layers import Scale
-from pipeline.networks.parts.sizes import require
+from pipeline.networks.parts.sizes import other_size, require
 from pipeline.settings import Training
 
 MAPS = (64, 256, 256)
@@ -98,11 +98,8 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the published network for 32×32."""
-    height, width = image_shape[1:]
-    parts = [] if height == width == 32 else [f"made for 32×32, here {width}×{height}"]
-    if settings.width != 1:
-        parts.append(f"{settings.width:g} times as wide")
-    return "; ".join(parts)
+    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
+    return "; ".join(part for part in (other_size(image_shape, (32,)), width) if part)
 
 
 def _group(before: int, after: int) -> nn.Sequential:

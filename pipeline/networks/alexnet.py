@@ -15,21 +15,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import nn
 
+from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, head, small_stem, stem
 from pipeline.networks.parts.layers import LocalResponseNorm
-from pipeline.networks.parts.sizes import require
+from pipeline.networks.parts.sizes import other_size, require
 from pipeline.networks.parts.start import he, small
 from pipeline.settings import Training
 
-SMALLEST = 24  # pixels a side: below, the last pooling has nothing left
-SMALL_STEM_BELOW = 112
-STRIDE_1_UP_TO = 40
-UNPADDED = 227
 BIAS = 0.1
-DROPPED = 0.5
 
 
 class Settings(Training):
@@ -71,42 +66,10 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 224×224."""
-    parts = [small_stem(image_shape)] if small_stem(image_shape) else []
-    if settings.width != 1:
-        parts.append(f"{settings.width:g} times as wide")
-    if settings.start != "paper":
-        parts.append("He's start")
-    return "; ".join(parts)
-
-
-def stem(channels: int, maps: int, side: int) -> nn.Conv2d:
-    """The first convolution, for images of `side` pixels."""
-    if side >= SMALL_STEM_BELOW:
-        return nn.Conv2d(channels, maps, 11, stride=4, padding=0 if side == UNPADDED else 2)
-    return nn.Conv2d(channels, maps, 5, stride=1 if side <= STRIDE_1_UP_TO else 2, padding=2)
-
-
-def small_stem(image_shape: tuple[int, int, int]) -> str:
-    """Which stem small images get, in words; nothing for those that get the paper's."""
-    side = min(image_shape[1:])
-    if side >= SMALL_STEM_BELOW:
-        return ""
-    return f"for small images: a 5×5 stem of stride {1 if side <= STRIDE_1_UP_TO else 2}"
-
-
-def head(layers: nn.Module, image_shape: tuple[int, int, int], full: int, classes: int) -> list[nn.Module]:
-    """Three full layers behind `layers`, dropout before the first two."""
-    with torch.no_grad():
-        flat = layers(torch.zeros(1, *image_shape)).shape[1]
-    return [
-        nn.Dropout(DROPPED),
-        nn.Linear(flat, full),
-        nn.ReLU(inplace=True),
-        nn.Dropout(DROPPED),
-        nn.Linear(full, full),
-        nn.ReLU(inplace=True),
-        nn.Linear(full, classes),
-    ]
+    size = small_stem(image_shape) or other_size(image_shape, PUBLISHED)
+    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
+    start = {None: "He's start", "paper": "biases that start at 0.1 in the place of 1"}.get(settings.start, "")
+    return "; ".join(part for part in (size, width, start) if part)
 
 
 def _even(size: float) -> int:

@@ -47,7 +47,8 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not cuda-convnet's network for crops of 24×24."""
-    return f"whole images of {image_shape[2]}×{image_shape[1]} in the place of crops of 24×24"
+    start = "; He's start" if settings.start is None else ""
+    return f"whole images of {image_shape[2]}×{image_shape[1]} in the place of crops of 24×24{start}"
 
 
 def _pooled(side: int) -> int:

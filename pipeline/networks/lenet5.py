@@ -21,10 +21,10 @@ from torch import nn
 
 from pipeline.networks.parts import bitmaps
 from pipeline.networks.parts.layers import PartialConv2d, ScaledTanh, Subsampling
+from pipeline.networks.parts.sizes import to_32, variant_32
 from pipeline.networks.parts.start import lecun, lenet
 from pipeline.settings import Training
 
-SIDE = 32
 #: Table I of the paper: which maps of S2 each map of C3 sees.
 C3_TABLE = (
     [[(start + offset) % 6 for offset in range(3)] for start in range(6)]
@@ -98,20 +98,5 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for grey 32×32 images."""
-    channels, height, width = image_shape
-    parts = [] if height == width == SIDE else [f"images of {width}×{height} brought to 32×32"]
-    if channels != 1:
-        parts.append("colour in C1")
-    return "; ".join(parts)
-
-
-def to_32(x: torch.Tensor) -> torch.Tensor:
-    """Images brought to 32×32: larger ones by averaging, smaller ones by continuing their border."""
-    height, width = x.shape[-2:]
-    if height > SIDE or width > SIDE:
-        x = nn.functional.adaptive_avg_pool2d(x, (min(height, SIDE), min(width, SIDE)))
-        height, width = x.shape[-2:]
-    if height == width == SIDE:
-        return x
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
-    return nn.functional.pad(x, (left, SIDE - width - left, top, SIDE - height - top), mode="replicate")
+    start = "start with deviation fan-in^-½" if settings.start is None else ""
+    return "; ".join(part for part in (variant_32(image_shape), start) if part)

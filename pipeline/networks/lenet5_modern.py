@@ -9,11 +9,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pipeline.networks.lenet5 import to_32, variant
+from pipeline.networks.parts.sizes import to_32, variant_32
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
-
-__all__ = ["Settings", "build", "variant"]
 
 
 class Settings(Training):
@@ -49,3 +47,8 @@ class ModernLeNet5(nn.Sequential):
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W)."""
     return ModernLeNet5(image_shape[0], classes)
+
+
+def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
+    """What images other than grey ones of 32×32 change."""
+    return variant_32(image_shape)

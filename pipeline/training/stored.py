@@ -20,6 +20,9 @@ from pipeline.training.images import Normalisation
 
 WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
 MUON_SINCE = 2024  # its publication, so that no older network's was trained by it
+SCHEDULES_SINCE = 2018  # older networks' rates fell in steps, or not at all
+SCHEDULES = {"one_cycle": "a one-cycle learning rate", "cosine": "a learning rate that falls like a cosine", "step": ""}
+SWITCHES = ("activation", "dropout", "batch_norm", "pooling", "start")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,13 @@ def store(folder: Path, key: str, settings: Training, stored: Stored) -> None:
     """Write the network, and what is needed to build it again."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in stored.network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    try:
+        save_file(weights, folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"{folder / WEIGHTS} could not be written ({error}); make room on that disk and run again: the training "
+            "goes on where it was"
+        ) from error
     architecture = {
         "network": key,
         "variant": variant(key, settings, stored.image_shape),
@@ -60,8 +69,20 @@ def variant(key: str, settings: Training, image_shape: tuple[int, int, int]) -> 
     """How the network or its training differs from the publication, in words; "" where it doesn't."""
     method = catalogue.BY_KEY[key]
     built: str = method.load().variant(settings, image_shape)
-    trained = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
-    return "; ".join(part for part in (built, trained) if part)
+    muon = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
+    schedule = SCHEDULES[settings.schedule] if method.year < SCHEDULES_SINCE else ""
+    return "; ".join(part for part in (built, *_switched(settings), muon, schedule) if part)
+
+
+def _switched(settings: Training) -> list[str]:
+    """Each part that a switch has changed, in words."""
+    values = {name: getattr(settings, name) for name in SWITCHES}
+    words = {True: "yes", False: "no"}
+    return [
+        f"{name.replace('_', ' ')}: {words[value] if isinstance(value, bool) else value}"
+        for name, value in values.items()
+        if value is not None and (name, value) != ("start", "paper")
+    ]
 
 
 def load(folder: Path) -> Stored:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.parts.sizes import require
+from pipeline.networks.parts.sizes import other_size, require
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
 
@@ -130,17 +130,15 @@ def large(key: str, settings: Settings, image_shape: tuple[int, int, int], class
 
 def variant_small(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 32×32."""
-    height, width = image_shape[1:]
-    size = "" if height == width == 32 else f"made for 32×32, here {width}×{height}"
-    return "; ".join(part for part in (size, _wide(settings)) if part)
+    return "; ".join(part for part in (other_size(image_shape, (32,)), _wide(settings)) if part)
 
 
 def variant_large(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 224×224."""
-    stem = (
-        "for small images: a 3×3 stem of stride 1, no first pooling" if min(image_shape[1:]) < LARGE_STEM_FROM else ""
-    )
-    return "; ".join(part for part in (stem, _wide(settings)) if part)
+    size = other_size(image_shape, (224,))
+    if min(image_shape[1:]) < LARGE_STEM_FROM:
+        size = "for small images: a 3×3 stem of stride 1, no first pooling"
+    return "; ".join(part for part in (size, _wide(settings)) if part)
 
 
 def _wide(settings: Settings) -> str:

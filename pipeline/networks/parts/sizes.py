@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor, nn
+
 from pipeline.errors import PipelineError
 
 
@@ -24,3 +26,33 @@ def require(key: str, image_shape: tuple[int, int, int], smallest: int, instead:
             f"`image_size` to {smallest} or more{other}, or leave {key} out of `networks`"
         )
     return side
+
+
+def other_size(image_shape: tuple[int, int, int], published: tuple[int, ...]) -> str:
+    """What to say of images (channels, H, W) of none of the published sides; nothing for those that are."""
+    height, width = image_shape[1:]
+    if height == width and height in published:
+        return ""
+    return f"made for {published[0]}×{published[0]}, here {width}×{height}"
+
+
+LENET = 32
+
+
+def to_32(x: Tensor) -> Tensor:
+    """Images (B, C, H, W) brought to LeNet-5's 32×32: larger by averaging, smaller by continuing their border."""
+    height, width = x.shape[-2:]
+    if height > LENET or width > LENET:
+        x = nn.functional.adaptive_avg_pool2d(x, (min(height, LENET), min(width, LENET)))
+        height, width = x.shape[-2:]
+    if height == width == LENET:
+        return x
+    top, left = (LENET - height) // 2, (LENET - width) // 2
+    return nn.functional.pad(x, (left, LENET - width - left, top, LENET - height - top), mode="replicate")
+
+
+def variant_32(image_shape: tuple[int, int, int]) -> str:
+    """What images other than grey ones of 32×32 change in LeNet-5."""
+    channels, height, width = image_shape
+    size = "" if height == width == LENET else f"images of {width}×{height} brought to 32×32"
+    return "; ".join(part for part in (size, "" if channels == 1 else "colour in C1") if part)

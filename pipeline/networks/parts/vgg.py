@@ -12,8 +12,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.parts.sizes import require
-from pipeline.networks.parts.start import he, small
+from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.start import he, tenth
 from pipeline.settings import Training
 
 #: Convolutions in each of the five stages.
@@ -27,6 +27,7 @@ MAPS = (64, 128, 256, 512, 512)
 FULL = 4096
 DROPPED = 0.5
 SMALLEST = 32  # five poolings halve it to 1
+PUBLISHED = 224
 PAPERS_HEAD_FROM = 112  # pixels a side: below, two layers of 4,096 units would be most of the network
 
 
@@ -72,17 +73,17 @@ def vgg(
         nn.Dropout(DROPPED),
         nn.Linear(full, classes),
     ]
-    return nn.Sequential(*layers).apply(small if settings.start == "paper" else he)
+    return nn.Sequential(*layers).apply(tenth if settings.start == "paper" else he)
 
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's 224×224 network."""
-    parts = []
+    size = other_size(image_shape, (PUBLISHED,))
     if min(image_shape[1:]) < PAPERS_HEAD_FROM:
-        parts.append(f"for small images: full layers of {_scaled(MAPS[-1], settings)} units in the place of 4,096")
-    if settings.width != 1:
-        parts.append(f"{settings.width:g} times as wide")
-    return "; ".join(parts)
+        size = f"for small images: full layers of {_scaled(MAPS[-1], settings)} units in the place of 4,096"
+    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
+    start = "He's start" if settings.start is None else ""
+    return "; ".join(part for part in (size, width, start) if part)
 
 
 def _scaled(size: int, settings: Settings) -> int:
