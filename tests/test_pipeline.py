@@ -297,6 +297,17 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert rows[0]["command"].endswith(" -S prepare.train_limit=100")
     assert rows[0]["top1_interval"][0] <= rows[0]["top1_error"] <= rows[0]["top1_interval"][1]
 
+    # An ablation's table goes into a file of its own.
+    edit(project, {"ablate.networks": ["lenet5"]})
+    table = [{"change": "as it is", "error": 12.5}]
+    (layout.RESULTS / "ablate" / "lenet5").mkdir(parents=True)
+    (layout.RESULTS / "ablate" / "lenet5" / "table.json").write_text(json.dumps(table))
+    publish.run("2026-01-02", [], "few")
+    found = json.loads((layout.REPORTS / "published" / "objects" / "ablation-lenet5.json").read_text())
+    assert (found["network"], found["errors_on"], found["train"]) == ("lenet5", "val", 100)
+    assert found["rows"] == table
+    assert "-S 'ablate.networks=[lenet5]'" in found["command"]
+
     # Another seed is averaged, another method stays.
     measured = json.loads(layout.METRICS.read_text())
     first = measured["methods"]["hog"]["test"]["top1_error"]

@@ -1,4 +1,7 @@
-"""publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it."""
+"""publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it.
+
+The table of an ablated network goes beside it, into ablation-<network>.json.
+"""
 
 import datetime
 import re
@@ -6,10 +9,13 @@ import shlex
 import statistics
 from typing import Any
 
+import torch
+
 from pipeline import catalogue, layout, progress
+from pipeline.device import device_name, pick_device, pick_precision
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
-from pipeline.settings import load
+from pipeline.settings import Settings, load
 
 #: What two runs must share for their seeds to be averaged.
 SAME = ("train", "val", "test", "budget", "views")
@@ -31,9 +37,17 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
     chosen = load()
     for family in ("features", "matchers", "fusions", "networks"):
         settings.append(f"{family}=[{','.join(getattr(chosen, family))}]")
+    if chosen.ablate.networks:
+        settings.append(f"ablate.networks=[{','.join(chosen.ablate.networks)}]")
     command = "dvc exp run " + " ".join(f"-S {shlex.quote(change)}" for change in settings + changes)
-    rows = [_row(key, values, metrics, environment, command, day) for key, values in metrics["methods"].items()]
-    path = layout.REPORTS / "published" / metrics["dataset"] / f"{name}.json"
+    how = _how(environment, command, day)
+    rows = [_row(key, values, metrics, how) for key, values in metrics["methods"].items()]
+    folder = layout.REPORTS / "published" / metrics["dataset"]
+    for key in chosen.ablate.networks:
+        path = folder / f"ablation-{key}.json"
+        write_json(path, _ablation(key, chosen, metrics, how))
+        progress.say(f"published: {path}")
+    path = folder / f"{name}.json"
     if add and path.exists():
         rows = _joined(read_json(path, "publish"), rows, metrics["confidence"])
     write_json(path, rows)
@@ -71,13 +85,8 @@ def _with_seed(other: dict[str, Any], row: dict[str, Any], confidence: float) ->
     return joined
 
 
-def _row(
-    key: str, values: dict[str, Any], metrics: dict[str, Any], environment: dict[str, Any], command: str, day: str
-) -> dict[str, Any]:
+def _row(key: str, values: dict[str, Any], metrics: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
     test, cost = values["test"], values["cost"]
-    device = cost["device"]
-    if device == "cpu":
-        device = f"cpu: {environment['processor']}, {environment['cores']} cores"
     return {
         "method": key,
         **metrics["images"],
@@ -93,8 +102,33 @@ def _row(
         "val_top1_error": values["val"]["top1_error"],
         "train_seconds": cost["training_seconds"],
         "predict_ms": cost["prediction_ms"],
-        "device": device,
+        **how,
+        "device": how["device"] if cost["device"] == "cpu" else cost["device"],
         "precision": cost["precision"],
+    }
+
+
+def _ablation(key: str, chosen: Settings, metrics: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
+    """Errors are on val, in percent, as in the report's table."""
+    device = pick_device(chosen.compute.device)
+    precision = pick_precision(chosen.network(key).precision, device)
+    return {
+        "network": key,
+        **metrics["images"],
+        "budget": metrics["budget"],
+        "seed": metrics["seed"],
+        "errors_on": "val",
+        **how,
+        "device": how["device"] if device.type == "cpu" else device_name(device),
+        "precision": "bf16" if precision == torch.bfloat16 else "fp32",
+        "rows": read_json(layout.RESULTS / "ablate" / key / "table.json", f"ablate@{key}"),
+    }
+
+
+def _how(environment: dict[str, Any], command: str, day: str) -> dict[str, Any]:
+    return {
+        "device": f"cpu: {environment['processor']}, {environment['cores']} cores",
+        "precision": "",
         "command": command,
         "commit": environment["commit"],
         "versions": {"python": environment["python"], **environment["packages"]},
