@@ -16,6 +16,7 @@ from pipeline import device
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
+from pipeline.networks.parts.switches import switch
 from pipeline.settings import STILL, Augmentation, Distortion, Training
 from pipeline.training import loop, optimizers, prediction, processes, statistics, tuning
 from pipeline.training.augmentation import Augmenter
@@ -118,10 +119,26 @@ def with_dropout() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(3072, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 2))
 
 
+def with_batch_norm() -> nn.Module:
+    plan = PLAN | {"batch_norm": True}
+    return switch(
+        lenet5_modern.build(lenet5_modern.Settings(**plan), (3, 32, 32), 2), "lenet5_modern", Training(**plan)
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "changes"),
+    [
+        (with_dropout, {}),
+        (with_batch_norm, {"optimizer": "muon", "momentum": 0.6, "average": 0.9}),
+    ],
+)
 @pytest.mark.parametrize("after", [10, 150, 250])
-def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path, after: int) -> None:
-    one = task(with_dropout)
-    whole, history = fit(one)
+def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(
+    tmp_path: Path, after: int, build: Any, changes: dict[str, Any]
+) -> None:
+    one = task(build)
+    whole, history = fit(one, **changes)
     seen = 0
 
     def kill(count: int, note: str) -> None:
@@ -132,9 +149,9 @@ def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(tmp_path: Path, af
 
     path = tmp_path / "checkpoint.pt"
     with pytest.raises(Killed):
-        fit(one, path, kill)
+        fit(one, path, kill, **changes)
     torch.rand(7)  # another process would have other random numbers
-    resumed, again = fit(one, path)
+    resumed, again = fit(one, path, **changes)
     assert again.history == history.history
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(resumed)[name]), name
@@ -219,6 +236,21 @@ def test_muon_keeps_the_norm_and_follows_the_gradient() -> None:
     moved = kernel.detach() - before
     assert float((moved * kernel.grad).sum()) < 0
     assert float(moved.norm()) == pytest.approx(0.1 * 8**0.5, rel=0.3)
+
+
+def test_sgd_is_nesterovs_with_decay_by_hand() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+    optimizer = Optimizer(layer, Training(**(PLAN | {"momentum": 0.5, "weight_decay": 0.25})))
+    weight, velocity = 2.0, 0.0
+    for gradient in (1.0, -3.0):
+        layer.weight.grad = torch.full((1, 1), gradient)
+        optimizer.step(0.1, progress=0.0)
+        decayed = gradient + 0.25 * weight
+        velocity = 0.5 * velocity + decayed
+        weight -= 0.1 * (decayed + 0.5 * velocity)
+        assert layer.weight.item() == pytest.approx(weight, rel=1e-6)
 
 
 def test_groups_have_rates_of_their_own() -> None:
@@ -307,11 +339,21 @@ def test_views_average_mirror_images() -> None:
     both = prediction.predict(network, one, mirrored, "mirror")
     mirrored._stored = mirrored._stored.flip(2)
     np.testing.assert_allclose(both, (alone + prediction.predict(network, one, mirrored)) / 2, atol=1e-5)
-    # Mirroring changes nothing any more; nor does it for six views.
     np.testing.assert_allclose(prediction.predict(network, one, mirrored, "mirror"), both, atol=1e-5)
-    six = prediction.predict(network, one, mirrored, "mirror_shift")
-    mirrored._stored = mirrored._stored.flip(2)
-    np.testing.assert_allclose(six.mean(), prediction.predict(network, one, mirrored, "mirror_shift").mean(), atol=0.2)
+
+
+def test_six_views_are_mirrors_and_shifts_along_the_diagonal() -> None:
+    one, shown = task(), split(8, "val")
+    network = lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)
+
+    def scores(images: np.ndarray, views: str) -> np.ndarray:
+        return prediction.predict(network, one, Images(Split("val", images, shown.labels, shown.ids), 3, CPU), views)
+
+    padded = np.pad(shown.images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    moved = [np.ascontiguousarray(padded[:, place : place + 32, place : place + 32]) for place in (0, 1, 2)]
+    by_hand = sum(weight * scores(images, "mirror") for weight, images in zip((0.25, 0.5, 0.25), moved, strict=True))
+    np.testing.assert_allclose(scores(shown.images, "mirror_shift"), by_hand, atol=1e-5)
+    assert np.abs(by_hand - scores(shown.images, "mirror")).max() > 1e-3
 
 
 def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
