@@ -458,6 +458,25 @@ def test_scores_on_val_that_are_no_numbers_stop_the_run(tmp_path: Path) -> None:
         run.close_epoch({"train_error": 0.5})
 
 
+@pytest.mark.parametrize(("size", "sizes"), [(19, [19] * 4 + [20]), (95, [96]), (96, [96]), (20, [20] * 4 + [16])])
+def test_no_image_is_left_for_a_batch_of_its_own(size: int, sizes: list[int]) -> None:
+    seen: list[int] = []
+
+    class Norm(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                seen.append(len(x))
+            scores: torch.Tensor = super().forward(x)
+            return scores
+
+    fit(
+        task(lambda: Norm(nn.Flatten(), nn.Linear(3072, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))),
+        epochs=1,
+        batch_size=size,
+    )
+    assert seen == sizes
+
+
 def test_layers_are_watched_on_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     real = statistics.watched

@@ -92,7 +92,7 @@ class Airbench(nn.Module):
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W), at least 9 pixels a side."""
-    require("airbench", image_shape, SMALLEST)
+    require("airbench", image_shape, SMALLEST, "resnet20")
     return Airbench(image_shape[0], [max(1, round(settings.width * paper)) for paper in MAPS], classes)
 
 

@@ -24,7 +24,7 @@ class Settings(Training):
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W), at least 12 pixels a side."""
-    require("cuda_convnet", image_shape, SMALLEST)
+    require("cuda_convnet", image_shape, SMALLEST, "resnet20")
     channels, height, width = image_shape
     height, width = (_pooled(_pooled(side)) for side in (height, width))
     return nn.Sequential(

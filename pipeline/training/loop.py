@@ -139,7 +139,8 @@ class Run:
         self.average = Average(self.network, settings.average) if settings.average is not None else None
         self.joined = task.processes.wrap(self.network)
         self.compiled: Any = torch.compile(self.joined) if settings.compile else self.joined
-        self.steps = -(-len(task.train) // settings.batch_size)  # an epoch
+        # An epoch; an image that would be left for a batch of its own, which has no variance, joins the batch before.
+        self.steps = max(1, -(-(len(task.train) - 1) // settings.batch_size))
         self.total = self.steps * epochs
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
@@ -181,7 +182,7 @@ class Run:
         wrong = torch.zeros((), device=task.device)
         watch = max(0, len(order) // size - 1)  # the last batch that is full, so that all epochs' rows are alike
         for batch in range(self.steps):
-            numbers = order[batch * size : (batch + 1) * size]
+            numbers = order[batch * size : (batch + 1) * size if batch < self.steps - 1 else None]
             step = epoch * self.steps + batch
             rate = self.learning_rate * self.factor(step)
             rows: list[dict[str, float | str]] = []

@@ -80,7 +80,7 @@ def small(key: str, shortcuts: bool, settings: Settings, image_shape: tuple[int,
     Raises:
         PipelineError: the images are too small.
     """
-    require(key, image_shape, SMALLEST)
+    require(key, image_shape, SMALLEST, "lenet5")
     depth = int(key.removeprefix("resnet").removeprefix("plain"))
     maps = [max(1, round(settings.width * paper)) for paper in MAPS_SMALL]
     layers: list[nn.Module] = [
@@ -104,7 +104,7 @@ def large(key: str, settings: Settings, image_shape: tuple[int, int, int], class
     Raises:
         PipelineError: the images are too small.
     """
-    side = require(key, image_shape, SMALLEST)
+    side = require(key, image_shape, SMALLEST, "lenet5")
     blocks, bottleneck = CONFIGURATIONS_LARGE[key]
     maps = [max(1, round(settings.width * paper)) for paper in MAPS_LARGE]
     kernel, stride = (7, 2) if side >= LARGE_STEM_FROM else (3, 1)
