@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pipeline.networks.parts.head import full_layers
+
 SMALLEST = 24  # pixels a side: below, the last pooling has little or nothing left
 SMALL_STEM_BELOW = 112
 STRIDE_1_UP_TO = 40
 UNPADDED = 227
 PUBLISHED = (224, UNPADDED)  # the paper says 224 and computes with 227; a border of 2 makes them the same
-DROPPED = 0.5
 
 
 def stem(channels: int, maps: int, side: int) -> nn.Conv2d:
@@ -29,15 +30,7 @@ def small_stem(image_shape: tuple[int, int, int]) -> str:
 
 
 def head(layers: nn.Module, image_shape: tuple[int, int, int], full: int, classes: int) -> list[nn.Module]:
-    """Three full layers behind `layers`; what the first two give is dropped, as in the paper's section 4.2."""
+    """Three full layers for what `layers` give for images of (channels, H, W)."""
     with torch.no_grad():
         flat = layers(torch.zeros(1, *image_shape)).shape[1]
-    return [
-        nn.Linear(flat, full),
-        nn.ReLU(inplace=True),
-        nn.Dropout(DROPPED),
-        nn.Linear(full, full),
-        nn.ReLU(inplace=True),
-        nn.Dropout(DROPPED),
-        nn.Linear(full, classes),
-    ]
+    return full_layers(flat, full, classes)

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from pipeline.networks.parts.head import full_layers
 from pipeline.networks.parts.sizes import other_size, require
 from pipeline.networks.parts.start import he, tenth
 from pipeline.settings import Training
@@ -25,7 +26,6 @@ CONFIGURATIONS = {
 }
 MAPS = (64, 128, 256, 512, 512)
 FULL = 4096
-DROPPED = 0.5
 SMALLEST = 32  # five poolings halve it to 1
 PUBLISHED = 224
 PAPERS_HEAD_FROM = 112  # pixels a side: below, two layers of 4,096 units would be most of the network
@@ -63,16 +63,8 @@ def vgg(
             channels = maps
         layers.append(nn.MaxPool2d(2))
     full = _scaled(FULL if side >= PAPERS_HEAD_FROM else MAPS[-1], settings)
-    layers += [
-        nn.Flatten(),
-        nn.Linear(channels * (height // 32) * (width // 32), full),
-        nn.ReLU(inplace=True),
-        nn.Dropout(DROPPED),
-        nn.Linear(full, full),
-        nn.ReLU(inplace=True),
-        nn.Dropout(DROPPED),
-        nn.Linear(full, classes),
-    ]
+    flat = channels * (height // 32) * (width // 32)
+    layers += [nn.Flatten(), *full_layers(flat, full, classes)]
     return nn.Sequential(*layers).apply(tenth if settings.start == "paper" else he)
 
 
