@@ -54,12 +54,11 @@ def _network(key: str, title: str, year: int, parts: str, citation: str, departu
 
 def _vgg(depth: int, batch_norm: bool) -> Method:
     parts = f"{depth - 3} convolutions of 3×3, three full layers"
-    departures = ""
     if not batch_norm:
-        return _network(f"vgg{depth}", f"VGG-{depth}", 2014, parts, VGG, departures)
+        return _network(f"vgg{depth}", f"VGG-{depth}", 2014, parts, VGG, "")
     citation = f"{VGG}; Ioffe & Szegedy, Batch normalization, ICML 2015"
     parts += ", batch normalisation"
-    return _network(f"vgg{depth}_bn", f"VGG-{depth} with batch norm", 2015, parts, citation, departures)
+    return _network(f"vgg{depth}_bn", f"VGG-{depth} with batch norm", 2015, parts, citation, "")
 
 
 def _residual(key: str, title: str, parts: str) -> Method:
