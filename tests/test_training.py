@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from pipeline import device
+from pipeline import device, settings
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import loop, optimizers, prediction, processes, statistics, tuning
+from pipeline.training import loop, optimizers, prediction, processes, statistics, stored, tuning
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
@@ -26,6 +27,7 @@ from pipeline.training.colors import principal_colors
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
 from pipeline.training.schedules import schedule
+from pipeline.training.tasks import work_folder_of
 
 CPU = torch.device("cpu")
 RANDOM = np.random.default_rng(0)
@@ -373,6 +375,27 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
         fit(one, tmp_path / "c.pt", epochs=1, label_smoothing=0.1)
 
 
+def test_a_checkpoint_is_gone_on_from_when_other_rates_are_tried(tmp_path: Path) -> None:
+    one = task()
+    fit(one, tmp_path / "c.pt", epochs=1)
+
+    def forbidden(count: int, note: str) -> None:
+        assert note == "resumed"
+
+    fit(one, tmp_path / "c.pt", forbidden, epochs=1, learning_rates=[0.02, 0.001])
+
+
+def test_a_full_disk_under_the_finished_network_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(weights: Any, path: Path) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(stored, "save_file", full)
+    found = stored.Stored(nn.Linear(2, 2), (3, 32, 32), ["a", "b"], Normalisation([0.0] * 3, [1.0] * 3))
+    with pytest.raises(PipelineError, match=r"No space left .*make room on that disk and run again"):
+        stored.store(tmp_path, "lenet5_modern", Training(**PLAN), found)
+    assert not (tmp_path / stored.ARCHITECTURE).exists()
+
+
 def test_a_networks_own_criterion_ignores_nothing_silently() -> None:
     one = task(lambda: lenet5.build(lenet5.Settings(**PLAN), (3, 32, 32), 2))
     for changes in ({"label_smoothing": 0.1}, {"output": "sigmoid"}):
@@ -709,6 +732,32 @@ def test_the_next_best_rate_has_its_turn(
     told = {trial["value"]: trial["candidate"] for trial in trained.tuning}
     assert ("fell back to guessing" in told[0.1]) == (fates[0.1] is not None)
     assert ("diverged in full training" in told[0.1]) == (fates[0.1] is None)
+
+
+def test_a_rate_is_tried_once_whatever_the_list_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+        if checkpoint is None:
+            tried.append(rate)
+            return None, loop.Progress(best_error=rate, best_loss=1.0)
+        raise loop.Diverged("the loss is no longer a finite number")
+
+    monkeypatch.setattr(tuning, "fit", fake)
+    for rates in ([0.1, 0.2], [0.05, 0.1]):
+        with pytest.raises(loop.Diverged):
+            tuning.tune_and_train("a network", task(), Training(**(PLAN | {"learning_rates": rates})), tmp_path)
+    assert tried == [0.1, 0.2, 0.05]
+
+
+def test_a_list_of_rates_changes_no_work_folder() -> None:
+    chosen, one = settings.load(), task()
+
+    def folder(**changes: Any) -> Path:
+        return work_folder_of("cnn-x", chosen, Training(**(PLAN | changes)), {"splits": {}}, one)
+
+    assert folder() == folder(learning_rates=[0.3, 0.1])
+    assert folder() != folder(momentum=0.5)
 
 
 def test_no_rate_that_trains_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from pipeline.networks.parts.groups import Group
 from pipeline.networks.parts.layers import Scale
-from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.settings import Training
 
 MAPS = (64, 256, 256)
@@ -98,8 +98,7 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the published network for 32×32."""
-    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
-    return "; ".join(part for part in (other_size(image_shape, (32,)), width) if part)
+    return listed(other_size(image_shape, (32,)), other_width(settings.width))
 
 
 def _group(before: int, after: int) -> nn.Sequential:

@@ -20,7 +20,7 @@ from torch import nn
 
 from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, head, small_stem, stem
 from pipeline.networks.parts.layers import LocalResponseNorm
-from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he, small
 from pipeline.settings import Training
 
@@ -67,9 +67,8 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 224×224."""
     size = small_stem(image_shape) or other_size(image_shape, PUBLISHED)
-    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
     start = {None: "He's start", "paper": "biases that start at 0.1 in the place of 1"}.get(settings.start, "")
-    return "; ".join(part for part in (size, width, start) if part)
+    return listed(size, other_width(settings.width), start)
 
 
 def _even(size: float) -> int:

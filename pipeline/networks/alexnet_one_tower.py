@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, head, small_stem, stem
-from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
 
@@ -48,5 +48,4 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the published network for 224×224."""
     size = small_stem(image_shape) or other_size(image_shape, PUBLISHED)
-    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
-    return "; ".join(part for part in (size, width) if part)
+    return listed(size, other_width(settings.width))

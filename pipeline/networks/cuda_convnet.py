@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import nn
 
 from pipeline.networks.parts.layers import LocallyConnected2d, LocalResponseNorm
-from pipeline.networks.parts.sizes import require
+from pipeline.networks.parts.sizes import listed, require
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
 
@@ -47,8 +47,8 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not cuda-convnet's network for crops of 24×24."""
-    start = "; He's start" if settings.start is None else ""
-    return f"whole images of {image_shape[2]}×{image_shape[1]} in the place of crops of 24×24{start}"
+    size = f"whole images of {image_shape[2]}×{image_shape[1]} in the place of crops of 24×24"
+    return listed(size, "He's start" if settings.start is None else "")
 
 
 def _pooled(side: int) -> int:

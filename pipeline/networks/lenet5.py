@@ -21,7 +21,7 @@ from torch import nn
 
 from pipeline.networks.parts import bitmaps
 from pipeline.networks.parts.layers import PartialConv2d, ScaledTanh, Subsampling
-from pipeline.networks.parts.sizes import to_32, variant_32
+from pipeline.networks.parts.sizes import listed, to_32, variant_32
 from pipeline.networks.parts.start import lecun, lenet
 from pipeline.settings import Training
 
@@ -99,4 +99,4 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for grey 32×32 images."""
     start = "start with deviation fan-in^-½" if settings.start is None else ""
-    return "; ".join(part for part in (variant_32(image_shape), start) if part)
+    return listed(variant_32(image_shape), start)

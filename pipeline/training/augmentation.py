@@ -88,17 +88,21 @@ class _Draws:
 
 
 def _mirror_and_shift(images: torch.Tensor, shift: int, draws: _Draws, turned: np.ndarray) -> torch.Tensor:
-    """Pixels are only moved, so their bytes stay as they are."""
+    """Pixels are only moved, so their bytes stay as they are.
+
+    Only a few numbers an image come from the host: where each pixel comes from is worked out on the images' device.
+    """
     count, height, width, _ = images.shape
     reach = 2 * shift + 1
-    rows = _shifted(height, np.floor(draws.some(0) * reach) - shift)
-    columns = _shifted(width, np.floor(draws.some(1) * reach) - shift)
-    columns = np.where(turned[:, None], columns[:, ::-1], columns)
-    pixels = rows[:, :, None] * width + columns[:, None, :] + (np.arange(count) * (height * width))[:, None, None]
-    flat = torch.from_numpy(pixels.reshape(-1)).to(images.device)
-    return images.reshape(count * height * width, -1).index_select(0, flat).reshape(images.shape)
+    drawn = np.stack([np.floor(draws.some(0) * reach) - shift, np.floor(draws.some(1) * reach) - shift, turned])
+    down, right, mirrored = torch.from_numpy(drawn.astype(np.int64)).to(images.device)
+    rows, columns = _shifted(height, down), _shifted(width, right)
+    columns = torch.where(mirrored[:, None] > 0, columns.flip(1), columns)
+    first = torch.arange(count, device=images.device)[:, None] * height  # rows of all images, one after the other
+    pixels = ((first + rows) * width)[:, :, None] + columns[:, None, :]
+    return images.reshape(count * height * width, -1).index_select(0, pixels.reshape(-1)).reshape(images.shape)
 
 
-def _shifted(length: int, shift: np.ndarray) -> np.ndarray:
+def _shifted(length: int, shift: torch.Tensor) -> torch.Tensor:
     """Where each of `length` positions comes from, int64 (B, length)."""
-    return np.clip(np.arange(length)[None, :] + shift[:, None].astype(np.int64), 0, length - 1)
+    return (torch.arange(length, device=shift.device)[None, :] + shift[:, None]).clamp_(0, length - 1)

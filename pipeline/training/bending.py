@@ -45,7 +45,7 @@ def bend(images: torch.Tensor, allowed: Augmentation, some: Draws, turned: np.nd
     where = torch.from_numpy(np.concatenate([matrix, centre[:, :, None]], axis=2)).float().to(images.device)
     grid = torch.nn.functional.affine_grid(where, [count, 1, height, width], align_corners=False)
     if allowed.distort is not None and allowed.distort.elastic:
-        grid = grid + _elastic(allowed.distort.elastic, some, count, height, width).to(images.device)
+        grid = grid + _elastic(allowed.distort.elastic, some, images)
     out = torch.nn.functional.grid_sample(
         images.permute(0, 3, 1, 2).float(), grid, padding_mode="border", align_corners=False
     )
@@ -80,12 +80,13 @@ def _window(smallest: float, some: Draws) -> tuple[np.ndarray, np.ndarray]:
     return half, _drawn(some, 5, 2) * (1 - half)
 
 
-def _elastic(pixels: float, some: Draws, count: int, height: int, width: int) -> torch.Tensor:
-    """How far each place moves: smooth noise between places that are drawn, float32 (B, H, W, 2)."""
+def _elastic(pixels: float, some: Draws, images: torch.Tensor) -> torch.Tensor:
+    """How far each place moves: smooth noise between places that are drawn, float32 (B, H, W, 2) on their device."""
+    count, height, width, _ = images.shape
     rows, columns = height // NEIGHBOURHOOD + 1, width // NEIGHBOURHOOD + 1
     # The sum of three even numbers is near enough to a normal one.
     noise = sum(_drawn(some, 6 + number, 2 * rows * columns) for number in range(3))
-    field = torch.from_numpy(np.asarray(noise).reshape(count, 2, rows, columns)).float()
+    field = torch.from_numpy(np.asarray(noise).reshape(count, 2, rows, columns)).float().to(images.device)
     smooth = torch.nn.functional.interpolate(field, (height, width), mode="bicubic", align_corners=True)
-    step = torch.tensor([2 * pixels / width, 2 * pixels / height])
+    step = torch.tensor([2 * pixels / width, 2 * pixels / height], device=images.device)
     return smooth.permute(0, 2, 3, 1) * step

@@ -147,7 +147,8 @@ class Run:
         largest = float(task.train.labels.bincount().max()) / len(task.train)
         self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
         self.best = _copy(self.network)
-        self.of = settings.model_dump() | {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed}
+        own = {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed}
+        self.of = settings.model_dump(exclude={"learning_rates"}) | own  # what other rates are tried is nothing to it
 
     def largest_batch(self) -> int:
         """How many images fit into memory at once: tried with empty images, half as many each time.

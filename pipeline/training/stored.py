@@ -14,6 +14,7 @@ from torch import nn
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
+from pipeline.networks.parts.sizes import listed
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import Training
 from pipeline.training.images import Normalisation
@@ -71,7 +72,7 @@ def variant(key: str, settings: Training, image_shape: tuple[int, int, int]) -> 
     built: str = method.load().variant(settings, image_shape)
     muon = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
     schedule = SCHEDULES[settings.schedule] if method.year < SCHEDULES_SINCE else ""
-    return "; ".join(part for part in (built, *_switched(settings), muon, schedule) if part)
+    return listed(built, *_switched(settings), muon, schedule)
 
 
 def _switched(settings: Training) -> list[str]:

@@ -75,12 +75,16 @@ def make_task(
 
 
 def work_folder_of(step: str, chosen: Settings, parameters: Training, manifest: dict[str, Any], task: Task) -> Path:
-    """Where a training leaves its checkpoints: another folder for whatever leads to other weights."""
+    """Where a training leaves its checkpoints: another folder for whatever leads to other weights.
+
+    Not for another list of learning rates: each rate's try and checkpoint are its own, so that whoever lowers the list
+    after a divergence goes on from what the rates in both lists have reached.
+    """
     code = Path(__file__).parents[1]
     return work_folder(
         step,
         [code / "networks", code / "training", code / "randomness.py"],
-        parameters=parameters.model_dump(),
+        parameters=parameters.model_dump(exclude={"learning_rates"}),
         splits=manifest["splits"],
         augmentation=chosen.source.augmentation.model_dump(),
         precision=str(task.precision),

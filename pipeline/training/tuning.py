@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,28 +95,35 @@ def _train_with_the_best(
 
 
 def _try_rates(
-    task: Task, settings: Training, rates: list[float], path: Path, advance: Callable[[int, str], None]
+    task: Task, settings: Training, rates: list[float], path: Path, advance: Advance
 ) -> list[dict[str, Any]]:
+    """A try for each rate; those of a run before, of this list or another, are not tried again."""
     try:
-        done: list[dict[str, Any]] = json.loads(path.read_text())
+        before = {trial["value"]: trial for trial in json.loads(path.read_text())}
     except (OSError, ValueError):
-        done = []
-    for rate in rates[: len(done)]:
-        advance(settings.trial_epochs * len(task.train), f"learning rate {rate:g}: tried before")
-    for rate in rates[len(done) :]:
-        try:
-            _, found = fit(task, settings, rate, settings.trial_epochs, None, advance)
-            error, loss = found.best_error, found.best_loss
-        except Diverged:
-            error, loss = 1.0, 1e9
-        if not math.isfinite(error):
-            error, loss = 1.0, 1e9
-        epochs = "1 epoch" if settings.trial_epochs == 1 else f"{settings.trial_epochs} epochs"
-        name = f"learning rate {rate:g} for {epochs}"
-        done.append({"candidate": name, "value": rate, "val_error": error, "val_loss": loss})
+        before = {}
+    tried = dict(before)
+    for rate in rates:
+        if rate in before:
+            advance(settings.trial_epochs * len(task.train), f"learning rate {rate:g}: tried before")
+            continue
+        tried[rate] = _try(task, settings, rate, advance)
         if task.processes.first:
-            write_json(path, done)
-    return done
+            write_json(path, list(tried.values()))
+    return [tried[rate] for rate in rates]
+
+
+def _try(task: Task, settings: Training, rate: float, advance: Advance) -> dict[str, Any]:
+    try:
+        _, found = fit(task, settings, rate, settings.trial_epochs, None, advance)
+        error, loss = found.best_error, found.best_loss
+    except Diverged:
+        error, loss = 1.0, 1e9
+    if not math.isfinite(error):
+        error, loss = 1.0, 1e9
+    epochs = "1 epoch" if settings.trial_epochs == 1 else f"{settings.trial_epochs} epochs"
+    name = f"learning rate {rate:g} for {epochs}"
+    return {"candidate": name, "value": rate, "val_error": error, "val_loss": loss}
 
 
 class _Clock:

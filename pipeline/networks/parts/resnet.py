@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
 
@@ -130,7 +130,7 @@ def large(key: str, settings: Settings, image_shape: tuple[int, int, int], class
 
 def variant_small(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 32×32."""
-    return "; ".join(part for part in (other_size(image_shape, (32,)), _wide(settings)) if part)
+    return listed(other_size(image_shape, (32,)), other_width(settings.width))
 
 
 def variant_large(settings: Settings, image_shape: tuple[int, int, int]) -> str:
@@ -138,11 +138,7 @@ def variant_large(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     size = other_size(image_shape, (224,))
     if min(image_shape[1:]) < LARGE_STEM_FROM:
         size = "for small images: a 3×3 stem of stride 1, no first pooling"
-    return "; ".join(part for part in (size, _wide(settings)) if part)
-
-
-def _wide(settings: Settings) -> str:
-    return "" if settings.width == 1 else f"{settings.width:g} times as wide"
+    return listed(size, other_width(settings.width))
 
 
 def _convolution(inputs: int, maps: int, kernel: int, stride: int) -> nn.Conv2d:

@@ -36,6 +36,16 @@ def other_size(image_shape: tuple[int, int, int], published: tuple[int, ...]) ->
     return f"made for {published[0]}×{published[0]}, here {width}×{height}"
 
 
+def other_width(width: float) -> str:
+    """What to say of a network with `width` times the published maps and units; nothing where that is 1."""
+    return "" if width == 1 else f"{width:g} times as wide"
+
+
+def listed(*differences: str) -> str:
+    """What differs from a publication, as one text; what does not differ is empty and left out."""
+    return "; ".join(difference for difference in differences if difference)
+
+
 LENET = 32
 
 
@@ -55,4 +65,4 @@ def variant_32(image_shape: tuple[int, int, int]) -> str:
     """What images other than grey ones of 32×32 change in LeNet-5."""
     channels, height, width = image_shape
     size = "" if height == width == LENET else f"images of {width}×{height} brought to 32×32"
-    return "; ".join(part for part in (size, "" if channels == 1 else "colour in C1") if part)
+    return listed(size, "" if channels == 1 else "colour in C1")

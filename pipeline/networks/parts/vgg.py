@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.networks.parts.head import full_layers
-from pipeline.networks.parts.sizes import other_size, require
+from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he, tenth
 from pipeline.settings import Training
 
@@ -73,9 +73,8 @@ def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     size = other_size(image_shape, (PUBLISHED,))
     if min(image_shape[1:]) < PAPERS_HEAD_FROM:
         size = f"for small images: full layers of {_scaled(MAPS[-1], settings)} units in the place of 4,096"
-    width = "" if settings.width == 1 else f"{settings.width:g} times as wide"
     start = "He's start" if settings.start is None else ""
-    return "; ".join(part for part in (size, width, start) if part)
+    return listed(size, other_width(settings.width), start)
 
 
 def _scaled(size: int, settings: Settings) -> int:
