@@ -11,9 +11,12 @@ from pipeline.errors import PipelineError
 from pipeline.networks import alexnet, cuda_convnet, lenet5, perceptron, xor
 from pipeline.networks.parts import bitmaps
 from pipeline.networks.parts.counting import count_multiply_adds, count_parameters, table
+from pipeline.networks.parts.groups import groups_of
 from pipeline.networks.parts.layers import LocallyConnected2d, LocalResponseNorm, Maxout, ScaledTanh, Subsampling
 from pipeline.networks.parts.resnet import Block, Subsample
 from pipeline.networks.parts.switches import switch
+from pipeline.settings import Training
+from pipeline.training.optimizers import Optimizer
 from pipeline.training.stored import variant
 from tests.conftest import ROOT
 from tests.test_training import PLAN
@@ -65,6 +68,15 @@ def test_every_parameter_gets_a_gradient(key: str) -> None:
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_norm": True}, {"dropout": 0.5}])
+@pytest.mark.parametrize("key", KEYS)
+def test_every_parameter_is_trained_in_one_group(key: str, changes: dict[str, Any]) -> None:
+    network = build(key, **changes)
+    grouped = [id(parameter) for group in groups_of(network) for parameter in group.parameters]
+    trained = [id(parameter) for parameter in network.parameters() if parameter.requires_grad]
+    assert sorted(grouped) == sorted(trained)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +318,31 @@ def test_a_local_layer_with_equal_kernels_is_a_convolution() -> None:
     assert count_multiply_adds(network, (3, 32, 32)) > sum(weights)
 
 
+@pytest.mark.parametrize("changes", [{}, {"batch_norm": True}, {"activation": "elu", "dropout": 0.5}])
+def test_cuda_convnets_layers_decay_as_published(changes: dict[str, Any]) -> None:
+    network = build("cuda_convnet", **changes)
+    network.train()
+    optimizer = Optimizer(network, Training(**(PLAN | {"momentum": 0.0, "weight_decay": 0.004})))
+    for parameter in network.parameters():
+        torch.nn.init.ones_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(0.5, progress=0.0)
+    decays = {nn.Conv2d: 0.0, LocallyConnected2d: 0.004, nn.Linear: 0.01}
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            decay = decays.get(type(module), 0.0) if name == "weight" else 0.0
+            torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 1 - 0.5 * decay))
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step(0.5, progress=0.0)
+    biases = {module.bias for module in network.modules() if type(module) in decays}
+    for parameter in network.parameters():
+        torch.testing.assert_close(
+            parameter.detach(), torch.full_like(parameter, -1.0 if parameter in biases else -0.5)
+        )
+
+
 def test_a_local_layer_has_kernels_of_its_own_for_each_place() -> None:
     local = LocallyConnected2d(2, 4, 3, 3, 5)
     x = torch.randn(1, 2, 3, 5)
@@ -388,6 +425,9 @@ def test_a_switch_that_makes_no_sense_is_a_sentence() -> None:
         build("mlp", pooling="max")
     with pytest.raises(PipelineError, match=r"`perceptron.activation` is relu"):
         build("perceptron", activation="relu")
+    for key in ("mlp", "perceptron", "lenet5_modern"):
+        with pytest.raises(PipelineError, match=f"`{key}.start` is paper, but no publication says how {key}'s weights"):
+            build(key, start="paper")
     with pytest.raises(PipelineError, match="maxout, which needs"):
         build("resnet20", activation="maxout")
 
@@ -402,7 +442,11 @@ def test_the_papers_start_is_the_papers() -> None:
         assert 0.8 < float(row.abs().max()) * 25 * len(inputs) / 2.4 <= 1
     vgg = [module for module in build("vgg11", start="paper", width=1.0).modules() if isinstance(module, nn.Conv2d)]
     assert float(vgg[3].weight.detach().std()) == pytest.approx(0.1, rel=0.05)
-    kernels = [
-        module for module in build("alexnet", width=1.0, start="paper").modules() if isinstance(module, nn.Conv2d)
-    ]
-    assert [float(layer.bias.detach().mean()) for layer in kernels] == pytest.approx([0, 0.1, 0, 0.1, 0.1])  # type: ignore[union-attr]
+    convnet = [module for module in build("cuda_convnet", start="paper").modules() if hasattr(module, "weight")]
+    deviations = [float(layer.weight.detach().std()) for layer in convnet]  # type: ignore[operator]
+    assert deviations == pytest.approx([0.0064, 0.01, 0.04, 0.04, 0.01], rel=0.05)
+    for key in ("alexnet", "alexnet_one_tower"):
+        built = build(key, width=1.0, start="paper")
+        kernels = [module for module in built.modules() if isinstance(module, nn.Conv2d)]
+        assert float(kernels[2].weight.detach().std()) == pytest.approx(0.01, rel=0.05)
+        assert [float(layer.bias.detach().mean()) for layer in kernels] == pytest.approx([0, 0.1, 0, 0.1, 0.1])  # type: ignore[union-attr]

@@ -18,13 +18,11 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, head, small_stem, stem
+from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, as_in_the_paper, head, paper_start, small_stem, stem
 from pipeline.networks.parts.layers import LocalResponseNorm
 from pipeline.networks.parts.sizes import listed, other_size, other_width, require
-from pipeline.networks.parts.start import he, small
+from pipeline.networks.parts.start import he
 from pipeline.settings import Training
-
-BIAS = 0.1
 
 
 class Settings(Training):
@@ -61,27 +59,15 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
         nn.Flatten(),
     )
     network = nn.Sequential(*layers, *head(layers, image_shape, full, classes))
-    return _as_in_the_paper(network) if settings.start == "paper" else network.apply(he)
+    return as_in_the_paper(network) if settings.start == "paper" else network.apply(he)
 
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for 224×224."""
     size = small_stem(image_shape) or other_size(image_shape, PUBLISHED)
-    start = {None: "He's start", "paper": "biases that start at 0.1 in the place of 1"}.get(settings.start, "")
-    return listed(size, other_width(settings.width), start)
+    return listed(size, other_width(settings.width), paper_start(settings.start))
 
 
 def _even(size: float) -> int:
     """Two towers need an even number."""
     return max(2, 2 * round(size / 2))
-
-
-def _as_in_the_paper(network: nn.Sequential) -> nn.Sequential:
-    """Section 5: N(0, 0.01), and positive biases in the second, fourth and fifth convolution and the full layers."""
-    network.apply(small)
-    weighted = [module for module in network if isinstance(module, (nn.Conv2d, nn.Linear))]
-    for number in (2, 4, 5, 6, 7):
-        bias = weighted[number - 1].bias
-        assert bias is not None
-        nn.init.constant_(bias, BIAS)
-    return network

@@ -1,6 +1,7 @@
 """AlexNet in one tower, without local response normalisation: what most libraries mean by the name.
 
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", arXiv 2014; 61,100,840 parameters.
+It says nothing of how weights start, so `start: paper` is that of the AlexNet paper.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, head, small_stem, stem
+from pipeline.networks.parts.alexnet import PUBLISHED, SMALLEST, as_in_the_paper, head, paper_start, small_stem, stem
 from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he
 from pipeline.settings import Training
@@ -42,10 +43,11 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
         nn.MaxPool2d(3, 2),
         nn.Flatten(),
     )
-    return nn.Sequential(*layers, *head(layers, image_shape, full, classes)).apply(he)
+    network = nn.Sequential(*layers, *head(layers, image_shape, full, classes))
+    return as_in_the_paper(network) if settings.start == "paper" else network.apply(he)
 
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the published network for 224×224."""
     size = small_stem(image_shape) or other_size(image_shape, PUBLISHED)
-    return listed(size, other_width(settings.width))
+    return listed(size, other_width(settings.width), paper_start(settings.start))

@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.networks.parts.sizes import to_32, variant_32
 from pipeline.networks.parts.start import he
+from pipeline.networks.parts.switches import no_published_start
 from pipeline.settings import Training
 
 
@@ -46,6 +47,7 @@ class ModernLeNet5(nn.Sequential):
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W)."""
+    no_published_start("lenet5_modern", settings)
     return ModernLeNet5(image_shape[0], classes)
 
 

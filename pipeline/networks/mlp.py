@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.networks.parts.start import xavier
+from pipeline.networks.parts.switches import no_published_start
 from pipeline.settings import Positive, Training
 
 
@@ -24,6 +25,7 @@ class Settings(Training):
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W)."""
+    no_published_start("mlp", settings)
     channels, height, width = image_shape
     layers: list[nn.Module] = [nn.Flatten()]
     units = channels * height * width

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from pipeline.networks.parts.switches import no_published_start
 from pipeline.settings import Training
 
 
@@ -35,6 +36,7 @@ class Perceptron(nn.Sequential):
 
 def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """For images of (channels, H, W)."""
+    no_published_start("perceptron", settings)
     channels, height, width = image_shape
     return Perceptron(channels * height * width, classes)
 

@@ -1,4 +1,4 @@
-"""What AlexNet's two forms share: the first convolution, by the size of the images, and the three full layers."""
+"""What AlexNet's two forms share: the stem, by the size of the images, the three full layers, the paper's start."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import torch
 from torch import nn
 
 from pipeline.networks.parts.head import full_layers
+from pipeline.networks.parts.start import small
 
 SMALLEST = 24  # pixels a side: below, the last pooling has little or nothing left
 SMALL_STEM_BELOW = 112
 STRIDE_1_UP_TO = 40
 UNPADDED = 227
+BIAS = 0.1
 PUBLISHED = (224, UNPADDED)  # the paper says 224 and computes with 227; a border of 2 makes them the same
 
 
@@ -34,3 +36,20 @@ def head(layers: nn.Module, image_shape: tuple[int, int, int], full: int, classe
     with torch.no_grad():
         flat = layers(torch.zeros(1, *image_shape)).shape[1]
     return full_layers(flat, full, classes)
+
+
+def as_in_the_paper(network: nn.Sequential) -> nn.Sequential:
+    """Section 5: N(0, 0.01), and positive biases in the second, fourth and fifth convolution and the full layers."""
+    network.apply(small)
+    weighted = [module for module in network if isinstance(module, (nn.Conv2d, nn.Linear))]
+    for number in (2, 4, 5, 6, 7):
+        bias = weighted[number - 1].bias
+        assert bias is not None
+        nn.init.constant_(bias, BIAS)
+    return network
+
+
+def paper_start(start: str | None) -> str:
+    """What is not the paper's in how weights start, in words."""
+    words = {None: "He's start", "paper": "biases that start at 0.1 in the place of 1"}
+    return words.get(start, "")

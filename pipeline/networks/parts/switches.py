@@ -32,6 +32,19 @@ class Senseless(PipelineError):
     """A setting that makes no sense on a network or its images."""
 
 
+def no_published_start(key: str, settings: Training) -> None:
+    """For networks of which nobody wrote down how their weights start.
+
+    Raises:
+        Senseless: `start: paper`.
+    """
+    if settings.start == "paper":
+        raise Senseless(
+            f"`{key}.start` is paper, but no publication says how {key}'s weights start; set it to null or to one of "
+            f"{', '.join(STARTS)}"
+        )
+
+
 def switch(network: nn.Module, key: str, settings: Training) -> nn.Module:
     """The network with what `settings` changes; itself, changed in place.
 
