@@ -25,6 +25,7 @@ CASES = (
     "pq",
     "svm",
     "training",
+    "airbench94",
     "prepare",
     "report",
     "scaling",

@@ -1,15 +1,16 @@
 """Training: our loop against the bare step, and against the loop that most people write.
 
 The bare step is forward, backward and update of the same network on one batch that is always the same, normalised
-already, in the precision and memory layout that we use: what no loop can beat. The plain loop is float32 with a
-DataLoader of two processes whose images pass through PIL, one by one, for the same mirror and shift. All three see
-batches of the same size of real images, and take turns.
+already, in the precision and memory layout that we use: what no loop can beat. The plain loop, measured on CPUs alone,
+is float32 with a DataLoader of two processes whose images pass through PIL, one by one, for the same mirror and shift.
+All see batches of the same size, of real images where they are small, and take turns.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,26 @@ from pipeline.training.memory import keep_freed_memory
 from pipeline.training.optimizers import Optimizer
 from pipeline.training.prediction import forward
 
-#: Network, and how many images each of the three sees in a turn.
-CASES = (("resnet20", 2560), ("alexnet", 2560), ("airbench", 2000))
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained: a network with changed settings, on so many images of a side a turn."""
+
+    network: str
+    images: int
+    changes: dict[str, Any] = field(default_factory=dict)
+    side: int = 32
+
+
+CPU_CASES = (Case("resnet20", 2560), Case("alexnet", 2560), Case("airbench", 2000))
+GPU_CASES = (
+    Case("resnet20", 20_000),
+    Case("resnet20", 20_000, {"compile": True}),
+    Case("alexnet", 20_000),
+    Case("airbench", 40_000),
+    Case("alexnet", 8192, {"width": 1.0}, side=227),
+    Case("resnet50", 6144, side=224),
+)
 BARE, PLAIN = 0.9, 1.8
 REPEATS = 3
 ALLOWED = STILL.model_copy(update={"mirror": True, "shift": 4})
@@ -45,27 +64,43 @@ def run(data_root: Path) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         chosen = settings.load(make_project(Path(name) / "project", {"budget": "standard"}) / "params.yaml")
     rows = []
-    for key, count in CASES:
-        images = cifar_images(data_root, count)
-        split = Split("train", images, np.arange(count) % 10, [])
-        parameters: Training = chosen.network(key)
-        task = _task(key, parameters, split, device)
-        turns = [_ours(task, parameters), _bare(task, parameters), _plain(task, parameters, split)]
-        ours, bare, plain = (count / seconds for seconds in medians(turns, REPEATS))
-        case = f"training, {key}, batch {parameters.batch_size}, {device_name(device)}"
-        rows.append(Row(case, ours, bare, "bare step, same precision", "images/s", BARE))
-        rows.append(Row(case, ours, plain, "plain float32 loop, DataLoader, PIL", "images/s", PLAIN))
+    for case in CPU_CASES if device.type == "cpu" else GPU_CASES:
+        images = _images(case, data_root)
+        normalisation = Normalisation.of(Split("train", images, np.arange(len(images)), []), 3)
+        images = images[np.arange(case.images) % len(images)]  # over and over again, where there are not so many
+        split = Split("train", images, np.arange(case.images) % 10, [])
+        parameters = chosen.network(case.network).model_copy(update=case.changes)
+        task = _task(case, parameters, split, normalisation, device)
+        turns = [_ours(task, parameters), _bare(task, parameters)]
+        if device.type == "cpu":
+            turns.append(_plain(task, parameters, split))
+        ours, bare, *plain = (case.images / seconds for seconds in medians(turns, REPEATS))
+        compiled = ", compiled" if parameters.compile else ""
+        where = f"batch {parameters.batch_size}{compiled}, {device_name(device)}"
+        label = f"training, {case.network}, {case.side}×{case.side}, {where}"
+        rows.append(Row(label, ours, bare, "bare step, same precision", "images/s", BARE))
+        rows += [Row(label, ours, rate, "plain float32 loop, DataLoader, PIL", "images/s", PLAIN) for rate in plain]
     return rows
 
 
-def _task(key: str, parameters: Training, split: Split, device: torch.device) -> loop.Task:
-    module = catalogue.BY_KEY[key].load()
+def _images(case: Case, data_root: Path) -> np.ndarray:
+    """Real ones of CIFAR-10, or random ones where larger ones are wanted."""
+    if case.side == 32:
+        return cifar_images(data_root, case.images)
+    return np.random.default_rng(0).integers(0, 256, (min(case.images, 512), case.side, case.side, 3), np.uint8)
+
+
+def _task(
+    case: Case, parameters: Training, split: Split, normalisation: Normalisation, device: torch.device
+) -> loop.Task:
+    module = catalogue.BY_KEY[case.network].load()
     data = Images(split, 3, device)
+    shape = (3, case.side, case.side)
     return loop.Task(
-        build=lambda: switch(module.build(parameters, (3, 32, 32), 10), key, parameters),
+        build=lambda: switch(module.build(parameters, shape, 10), case.network, parameters),
         train=data,
         val=data,
-        normalisation=Normalisation.of(split, 3),
+        normalisation=normalisation,
         augmenter=Augmenter(ALLOWED, 0, parameters.flip),
         device=device,
         precision=pick_precision(parameters.precision, device),
@@ -87,7 +122,7 @@ def _bare(task: loop.Task, parameters: Training) -> Callable[[], None]:
 
     def epoch() -> None:
         for _ in range(run.steps):
-            loss = run.criterion(forward(run.network, x, task.precision), labels)
+            loss = run.criterion(forward(run.compiled, x, task.precision), labels)
             run.optimizer.zero_grad()
             loss.backward()
             run.optimizer.step(0.01, 0.5)

@@ -31,6 +31,7 @@ def device_name(device: torch.device) -> str:
     return "cpu"
 
 
+@cache
 def pick_precision(wanted: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 where the device multiplies it natively, else float32."""
     if wanted == "auto":

@@ -8,10 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.project import ROOT, edit
 
-__all__ = ["ROOT", "command", "edit", "make_project", "pipeline"]
+__all__ = ["DEVICES", "ROOT", "command", "edit", "make_project", "pipeline"]
+
+#: For tests of what computes on a GPU, too: torch's CPU stands for it where there is none.
+DEVICES = [
+    pytest.param(torch.device("cpu"), id="cpu"),
+    pytest.param(
+        torch.device("cuda"),
+        id="cuda",
+        marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here"),
+    ),
+]
 
 #: Everything as small as it can be while every stage still has something to do.
 TINY: dict[str, Any] = {

@@ -13,6 +13,7 @@ from pipeline.encoding import fisher_feature, fisher_torch
 from pipeline.errors import PipelineError
 from pipeline.features import color_fv, sift_fv, sift_vlad
 from pipeline.features.base import Context
+from tests.conftest import DEVICES
 
 PHOTOGRAPH = skimage.data.astronaut()
 CROPS = np.stack([PHOTOGRAPH[y : y + 32, x : x + 32] for y in range(0, 480, 28) for x in range(0, 480, 28)])
@@ -125,12 +126,13 @@ def test_vlad_as_the_stages_use_it() -> None:
         sift_vlad.fit(CROPS, chosen.model_copy(update={"centres": 4000}), Context(0))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("feature", FEATURES)
 @pytest.mark.parametrize("quantization", [None, {"group": 8, "bits": 1, "sample": 280}])
 def test_the_version_for_gpus_gives_the_same(
-    feature: ModuleType, quantization: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
+    feature: ModuleType, quantization: dict[str, int] | None, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Torch's CPU stands for the GPU; several batches, regions, and the place of each patch."""
+    """Several batches, regions, and the place of each patch."""
     chosen = settings(feature, regions=["1x1", "1x3"], bin_sizes=[2, 3], step=3, quantization=quantization)
     codebook = feature.fit(CROPS, chosen, Context(0))
     expected = feature.transform(CROPS[:20], chosen, codebook, Context(0, training=True))
@@ -140,7 +142,7 @@ def test_the_version_for_gpus_gives_the_same(
     encoding = fisher_feature.Encoding.of(CROPS.shape, chosen, codebook, "key")
     batches: list[int] = []
     context = Context(0, advance=batches.append)
-    found = fisher_feature.encode_on_device(descriptor, CROPS[:20], encoding, context, torch.device("cpu"))
+    found = fisher_feature.encode_on_device(descriptor, CROPS[:20], encoding, context, device)
     assert found.dtype == expected.dtype
     assert len(batches) > 1
     assert sum(batches) == 20

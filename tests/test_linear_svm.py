@@ -14,6 +14,7 @@ from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.selection import Selection
 from pipeline.classifiers.vectors import TILE, Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
+from tests.conftest import DEVICES
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +114,12 @@ def sources() -> dict[str, tuple[Dense | Coded, np.ndarray]]:
     }
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("k", [4, products.FEW + 4])
 @pytest.mark.parametrize("form", ["float32", "float16", "codes"])
-def test_products_are_those_of_the_decoded_vectors(form: str, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_those_of_the_decoded_vectors(
+    form: str, k: int, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Decoded tile by tile; for codes these are the asymmetric dot products of product quantisation."""
     vectors, x = sources()[form]
     monkeypatch.setattr(products, "TILE", 32)
@@ -128,12 +132,7 @@ def test_products_are_those_of_the_decoded_vectors(form: str, k: int, monkeypatc
     bias = rng.normal(size=(k, 1)).astype(np.float32)
     real = (x.astype(np.float64) - scaling.mean) * scaling.scale
     forward = directions @ real.T
-    for device in ("two threads", "torch"):
-        made: products.Products = (
-            products.DeviceProducts(vectors, scaling, torch.device("cpu"))
-            if device == "torch"
-            else products.CpuProducts(vectors, scaling, 2)
-        )
+    for made in (products.CpuProducts(vectors, scaling, 2), products.DeviceProducts(vectors, scaling, device)):
         size = np.abs(forward).max()
         np.testing.assert_allclose(made.forward(directions), forward, atol=1e-5 * size)
         np.testing.assert_allclose(made.backward(weights), weights @ real, rtol=1e-3, atol=1e-4 * size)
@@ -181,12 +180,15 @@ def test_the_number_of_threads_changes_no_bit(digits: tuple[np.ndarray, np.ndarr
     np.testing.assert_array_equal(found[0].weights, found[1].weights)
 
 
-def test_half_precision_and_the_device_path_reach_the_same_solution(digits: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_half_precision_and_the_device_path_reach_the_same_solution(
+    digits: tuple[np.ndarray, np.ndarray], device: torch.device
+) -> None:
     x, y = digits
     half = Dense(x.astype(np.float16))
     on_cpu = Solver(half, y, 10).solve(0.1, tolerance=1e-3)
     solver = Solver(half, y, 10)
-    solver._products = products.DeviceProducts(half, solver._scaling, torch.device("cpu"))
+    solver._products = products.DeviceProducts(half, solver._scaling, device)
     np.testing.assert_allclose(solver.solve(0.1, tolerance=1e-3).objective, on_cpu.objective, rtol=2e-3)
 
 
@@ -200,10 +202,11 @@ def decaying(count: int = 400, dimension: int = 60) -> np.ndarray:
     return (rng.normal(size=(count, dimension)) / np.arange(1, dimension + 1) ** 1.5 @ rotation).astype(np.float32)
 
 
-def test_the_preconditioner_finds_the_strongest_directions() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_preconditioner_finds_the_strongest_directions(device: torch.device) -> None:
     x = decaying()
     scaling = Scaling.of(Dense(x))
-    found = fit_preconditioner(Dense(x), scaling, torch.device("cpu"), 1)
+    found = fit_preconditioner(Dense(x), scaling, device, 1)
     real = scaled(x, scaling)
     strengths, directions = np.linalg.eigh(real.T @ real / len(x))
     np.testing.assert_allclose(found.strengths[:8], strengths[::-1][:8], rtol=1e-3)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 from benchmarks import vlfeat
 from pipeline.descriptors import grid
@@ -13,6 +14,7 @@ from pipeline.descriptors.dense_sift import CLIP, Window, dense_sift, frame_coun
 from pipeline.descriptors.dense_sift_torch import dense_sift_torch
 from pipeline.descriptors.local_color import local_color
 from pipeline.errors import PipelineError
+from tests.conftest import DEVICES
 
 WINDOWS = ("flat", "gaussian")
 
@@ -61,16 +63,15 @@ def test_dense_sift_agrees_with_opencvs_up_to_their_known_differences(picture: n
     assert same > 0.9
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("window", WINDOWS)
-def test_the_torch_version_gives_the_same(picture: np.ndarray, window: Window) -> None:
-    import torch
-
+def test_the_torch_version_gives_the_same(picture: np.ndarray, window: Window, device: torch.device) -> None:
     images = np.stack([picture, picture[::-1]])
     for norm in ("L2", "root"):
         expected, lengths = dense_sift(images, (3, 5), 4, window, norm)
-        found, found_lengths = dense_sift_torch(torch.from_numpy(images), (3, 5), 4, window, norm)
-        np.testing.assert_allclose(found.numpy(), expected, atol=1e-3 if norm == "root" else 2e-4)
-        np.testing.assert_allclose(found_lengths.numpy(), lengths, rtol=1e-4)
+        found, found_lengths = dense_sift_torch(torch.from_numpy(images).to(device), (3, 5), 4, window, norm)
+        np.testing.assert_allclose(found.cpu().numpy(), expected, atol=1e-3 if norm == "root" else 2e-4)
+        np.testing.assert_allclose(found_lengths.cpu().numpy(), lengths, rtol=1e-4)
 
 
 @pytest.mark.parametrize("window", WINDOWS)

@@ -17,9 +17,10 @@ from pipeline import device, settings
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.networks import airbench, lenet5, lenet5_modern
+from pipeline.networks.parts.groups import groups_of
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import loop, optimizers, prediction, processes, statistics, stored, tuning
+from pipeline.training import batches, loop, optimizers, prediction, processes, statistics, stored, tuning
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
@@ -28,6 +29,7 @@ from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
 from pipeline.training.schedules import schedule
 from pipeline.training.tasks import work_folder_of
+from tests.conftest import DEVICES
 
 CPU = torch.device("cpu")
 RANDOM = np.random.default_rng(0)
@@ -72,15 +74,17 @@ def split(count: int, name: str = "train", side: int = 32) -> Split:
     return Split(name, images, labels, [f"{name}/{i}" for i in range(count)])
 
 
-def task(network: Any = None, precision: torch.dtype = torch.float32, shift: int = 2) -> loop.Task:
+def task(
+    network: Any = None, precision: torch.dtype = torch.float32, shift: int = 2, device: torch.device = CPU
+) -> loop.Task:
     train, val = split(96), split(32, "val")
     return loop.Task(
         build=network or (lambda: lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)),
-        train=Images(train, 3, CPU),
-        val=Images(val, 3, CPU),
+        train=Images(train, 3, device),
+        val=Images(val, 3, device),
         normalisation=Normalisation.of(train, 3),
         augmenter=Augmenter(allowed(mirror=True, shift=shift), 3),
-        device=CPU,
+        device=device,
         precision=precision,
         seed=3,
     )
@@ -136,10 +140,11 @@ def with_batch_norm() -> nn.Module:
     ],
 )
 @pytest.mark.parametrize("after", [10, 150, 250])
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_killed_run_goes_on_to_the_same_weights_bit_for_bit(
-    tmp_path: Path, after: int, build: Any, changes: dict[str, Any]
+    tmp_path: Path, after: int, build: Any, changes: dict[str, Any], device: torch.device
 ) -> None:
-    one = task(build)
+    one = task(build, device=device)
     whole, history = fit(one, **changes)
     seen = 0
 
@@ -182,8 +187,32 @@ def test_a_diverging_run_stops_with_a_sentence(tmp_path: Path) -> None:
         fit(task(), tmp_path / "c.pt", learning_rates=[1e20])
 
 
-def test_bfloat16_learns_too() -> None:
-    assert fit(task(precision=torch.bfloat16), epochs=6)[1].best_error <= 0.2
+@pytest.mark.parametrize("device", DEVICES)
+def test_bfloat16_learns_too(device: torch.device) -> None:
+    assert fit(task(precision=torch.bfloat16, device=device), epochs=6)[1].best_error <= 0.2
+
+
+@pytest.mark.parametrize("count", [2, 3, 100])
+def test_batches_prepared_ahead_are_those_prepared_one_by_one(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = task()
+    expected, history = fit(one, epochs=2)
+    monkeypatch.setattr(batches, "_ahead", lambda task, size: count)
+    found, again = fit(one, epochs=2)
+    assert again.history == history.history
+    for name, value in weights(expected).items():
+        assert torch.equal(value, weights(found)[name]), name
+
+
+def test_a_batch_is_its_images_changed_and_normalised() -> None:
+    """The last takes what is left over."""
+    one = task()
+    order = RANDOM.permutation(96)
+    found = list(batches.batches(one, order, 40, 2, epoch=1))
+    assert [batch.total for batch in found] == [40, 56]
+    changed = one.augmenter(one.train.batch(order[40:]), order[40:], 1)
+    assert torch.equal(found[1].x, to_input(changed, one.normalisation))
+    assert torch.equal(found[1].labels, one.train.labels[torch.from_numpy(order[40:])])
+    assert [batch.weight for batch in found] == [1.0, 1.0]
 
 
 def factors(steps: int = 100, **changes: Any) -> list[float]:
@@ -255,21 +284,31 @@ def test_sgd_is_nesterovs_with_decay_by_hand() -> None:
         assert layer.weight.item() == pytest.approx(weight, rel=1e-6)
 
 
-def test_groups_have_rates_of_their_own() -> None:
-    network = airbench.build(airbench.Settings(**PLAN, width=0.1), (3, 32, 32), 5)
-    optimizer = Optimizer(network, Training(**(PLAN | {"optimizer": "muon", "momentum": 0.0, "weight_decay": 0.0})))
+@pytest.mark.parametrize("size", [16, 2000])
+def test_muons_companion_moves_as_published_where_the_loss_is_summed(size: int) -> None:
+    """airbench94_muon sums the loss over 2,000 images; what we train by is its mean, so our rates hold the batch."""
+    plan = PLAN | {"optimizer": "muon", "momentum": 0.6, "weight_decay": 3e-6, "batch_size": size}
+    network = airbench.build(airbench.Settings(**plan, width=0.1), (3, 32, 32), 5)
+    optimizer = Optimizer(network, Training(**plan))
     for parameter in network.parameters():
         if parameter.requires_grad:
-            parameter.grad = torch.ones_like(parameter)
+            parameter.grad = torch.full_like(parameter, 1 / size)  # of the sum: 1
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer.step(0.1, progress=0.5)
+    optimizer.step(0.24, progress=0.5)
     after = network.state_dict()
     assert torch.equal(before["whitening.weight"], after["whitening.weight"])
     assert torch.equal(before["whitening.bias"], after["whitening.bias"])  # its time was over
-    torch.testing.assert_close(
-        before["head.weight"] - after["head.weight"], torch.full((5, 26), 0.1 * airbench.HEAD_RATE)
-    )
+    steps = 1 + airbench.SGD_MOMENTUM  # Nesterov's first
+    for name, rate in (("groups.0.2.bias", 0.053), ("head.weight", 0.67)):
+        decay = 2e-6 * size / rate * before[name]
+        torch.testing.assert_close(before[name] - after[name], steps * rate * (1 + decay), rtol=0.01, atol=1e-5)
     assert not torch.equal(before["groups.0.0.weight"], after["groups.0.0.weight"])
+
+
+def test_without_muon_only_the_normalisations_biases_have_a_rate_of_their_own() -> None:
+    network = airbench.build(airbench.Settings(**PLAN, width=0.1), (3, 32, 32), 5)
+    assert [group.rate for group in groups_of(network)] == [1, 64, 1]
+    assert [group.rate * group.decay for group in groups_of(network)] == [1, 1, 1]
 
 
 def test_whitened_patches_have_unit_covariance() -> None:
@@ -567,6 +606,14 @@ def test_augmentation_belongs_to_the_image_and_not_to_the_batch(changes: Augment
     assert torch.equal(augment(images[7:9], numbers[7:9], 1), whole[7:9])
     assert not torch.equal(augment(images, numbers, 2), whole)
     assert torch.equal(Augmenter(allowed(), 0)(images, numbers, 1), images)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_mirrored_and_shifted_bytes_are_the_same_on_every_device(device: torch.device) -> None:
+    images, numbers = torch.from_numpy(RANDOM.integers(0, 256, (9, 14, 11, 3), np.uint8)), np.arange(9) * 31
+    augmenter = Augmenter(allowed(mirror=True, shift=3, cutout=4), 5)
+    expected = augmenter(images, numbers, 2)
+    assert torch.equal(augmenter(images.to(device), numbers, 2).cpu(), expected)
 
 
 def test_augmentation_only_mirrors_and_shifts() -> None:

@@ -60,6 +60,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W)."""
+        height, width = self._stored.shape[1:3]
+        return height, width
+
     def batch(self, numbers: np.ndarray) -> torch.Tensor:
         """The images of these numbers, uint8 (B, H, W, C) on the device."""
         if isinstance(self._stored, torch.Tensor):

@@ -21,6 +21,7 @@ from pipeline.randomness import generator, seed_for
 from pipeline.settings import Training
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
+from pipeline.training.batches import Batch, batches
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.memory import out_of_memory
@@ -138,7 +139,7 @@ class Run:
         self.optimizer = Optimizer(self.network, settings)
         self.average = Average(self.network, settings.average) if settings.average is not None else None
         self.joined = task.processes.wrap(self.network)
-        self.compiled: Any = torch.compile(self.joined) if settings.compile else self.joined
+        self.compiled = _compiled(self.joined, task) if settings.compile else self.joined
         # An epoch; an image that would be left for a batch of its own, which has no variance, joins the batch before.
         self.steps = max(1, -(-(len(task.train) - 1) // settings.batch_size))
         self.total = self.steps * epochs
@@ -182,20 +183,20 @@ class Run:
         loss = torch.zeros((), device=task.device)
         wrong = torch.zeros((), device=task.device)
         watch = max(0, len(order) // size - 1)  # the last batch that is full, so that all epochs' rows are alike
-        for batch in range(self.steps):
-            numbers = order[batch * size : (batch + 1) * size if batch < self.steps - 1 else None]
-            step = epoch * self.steps + batch
+        for number, batch in enumerate(batches(task, order, size, self.steps, epoch)):
+            step = epoch * self.steps + number
             rate = self.learning_rate * self.factor(step)
             rows: list[dict[str, float | str]] = []
-            if batch == watch:
+            if number == watch:
                 with watched(self.network, rows):
-                    batch_loss, batch_wrong = self._step(self.joined, numbers, step, rate)
+                    batch_loss, batch_wrong = self._step(self.joined, batch, step, rate)
                 self.progress.layers += [{"epoch": epoch + 1, **row} for row in rows]
             else:
-                batch_loss, batch_wrong = self._step(self.compiled, numbers, step, rate)
+                network = self.joined if number == self.steps - 1 else self.compiled  # the last has another size
+                batch_loss, batch_wrong = self._step(network, batch, step, rate)
             loss += batch_loss
             wrong += batch_wrong
-            advance(len(numbers), "")
+            advance(batch.total, "")
         return {
             "epoch": epoch + 1,
             "learning_rate": rate,
@@ -203,26 +204,22 @@ class Run:
             "train_error": task.processes.total(wrong) / len(order),
         }
 
-    def _step(self, network: nn.Module, batch: np.ndarray, step: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(self, network: nn.Module, batch: Batch, step: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the sums of the losses and of the mistakes over this process's share of the batch."""
         task = self.task
-        numbers, weight = task.processes.share(batch)
-        images = task.augmenter(task.train.batch(numbers), numbers, self.progress.epoch)
-        labels = task.train.labels[torch.from_numpy(numbers).to(task.device)]
-        x = to_input(images, task.normalisation)
-        scores = forward(network, x, task.precision)
-        loss = self.criterion(scores, labels)
+        scores = forward(network, batch.x, task.precision)
+        loss = self.criterion(scores, batch.labels)
         # On a GPU, asking makes it wait; at an epoch's end nothing may slip through to the checkpoint.
         if task.device.type == "cpu" or step % 20 == 0 or (step + 1) % self.steps == 0:
-            self._must_be_finite(loss, x, step, rate)
+            self._must_be_finite(loss, batch.x, step, rate)
         self.optimizer.zero_grad()
-        (loss * weight).backward()
+        (loss * batch.weight).backward()
         self.optimizer.step(rate, step / self.total)
         if self.average is not None:
             self.average.update(self.network)
-        if weight == 0:
+        if batch.weight == 0:
             return loss.detach() * 0, loss.detach() * 0
-        return loss.detach() * len(numbers), (scores.detach().argmax(dim=1) != labels).sum()
+        return loss.detach() * len(batch.labels), (scores.detach().argmax(dim=1) != batch.labels).sum()
 
     def _must_be_finite(self, loss: torch.Tensor, x: torch.Tensor, step: int, rate: float) -> None:
         if math.isfinite(self.task.processes.total(loss.detach())):  # of all, so that all stop together
@@ -316,6 +313,12 @@ def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor
         return nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="sum") / len(scores)
 
     return sigmoid
+
+
+def _compiled(network: nn.Module, task: Task) -> Any:
+    """On one GPU the network's many small kernels are also recorded, and started as one (CUDA graphs)."""
+    recorded = task.device.type == "cuda" and task.processes.world == 1
+    return torch.compile(network, mode="reduce-overhead" if recorded else None)
 
 
 def _learn_from_train(network: nn.Module, task: Task) -> None:

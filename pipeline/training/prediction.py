@@ -56,13 +56,13 @@ def predict(network: nn.Module, on: On, images: Images, views: str = "single") -
         try:
             x = to_input(images.batch(mine[start : start + size]), on.normalisation)
             seen = [weight * forward(network, view, on.precision) for weight, view in _views(x, views)]
-            parts.append(torch.stack(seen).sum(0).cpu())
+            parts.append(torch.stack(seen).sum(0))
             start += size
         except RuntimeError as error:
             if size == 1 or not out_of_memory(error):
                 raise
             size //= 2
-    return on.processes.gather(torch.cat(parts).numpy())
+    return on.processes.gather(torch.cat(parts).cpu().numpy())
 
 
 def evaluate(network: nn.Module, on: On, images: Images, criterion: Criterion) -> dict[str, float]:

@@ -1,0 +1,68 @@
+"""An epoch's batches, ready for a network: chosen, changed and normalised.
+
+What an image gets depends on (seed, epoch, image) alone, so a GPU prepares many batches at once, to the same bytes: a
+small batch by itself would cost it more in launches and waits than in work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pipeline.training.images import to_input
+
+if TYPE_CHECKING:
+    from pipeline.training.loop import Task
+
+PIXELS_AHEAD = 1 << 23  # that a GPU prepares at once: 8,192 images of 32×32, 167 of 224×224
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's share of a batch.
+
+    Attributes:
+        x: float32 (B, C, H, W), normalised, channels-last in memory.
+        labels: int64 (B,).
+        weight: what makes the mean loss of all processes the batch's; 0 where these images count as nothing.
+        total: images in the batch, of all processes.
+    """
+
+    x: torch.Tensor
+    labels: torch.Tensor
+    weight: float
+    total: int
+
+
+def batches(task: Task, order: np.ndarray, size: int, steps: int, epoch: int) -> Iterator[Batch]:
+    """Batches of `size` images in this order; what `steps` of them leave over joins the last.
+
+    Args:
+        order: int (N,), positions in train.
+        epoch: decides with the seed how each image is changed.
+    """
+    cut = [order[step * size : (step + 1) * size if step < steps - 1 else None] for step in range(steps)]
+    ahead = _ahead(task, size)
+    for start in range(0, steps, ahead):
+        yield from _prepared(task, cut[start : start + ahead], epoch)
+
+
+def _prepared(task: Task, cut: list[np.ndarray], epoch: int) -> Iterator[Batch]:
+    shares = [task.processes.share(numbers) for numbers in cut]
+    numbers = np.concatenate([mine for mine, _ in shares])
+    x = to_input(task.augmenter(task.train.batch(numbers), numbers, epoch), task.normalisation)
+    labels = task.train.labels[torch.from_numpy(numbers).to(task.device)]
+    lengths = [len(mine) for mine, _ in shares]
+    for part, some, whole, (_, weight) in zip(x.split(lengths), labels.split(lengths), cut, shares, strict=True):
+        yield Batch(part, some, weight, len(whole))
+
+
+def _ahead(task: Task, size: int) -> int:
+    if task.device.type == "cpu":
+        return 1  # more would leave its caches
+    height, width = task.train.image_size
+    return max(1, PIXELS_AHEAD // (size * height * width))
