@@ -5,7 +5,7 @@ kernels that are not shared between places, 64 and 32 maps, then the classes. Pu
 views of crops of 24 pixels; here one view of whole images, shifted in training.
 
 As in its layer-params-conv-local-11pct.cfg, weights of convolutions do not decay, those of the classes decay 2.5 times
-as much as those of local layers (there 0.004), and biases learn twice as fast and do not decay.
+as much as those of local layers (there 0.004, beside a rate of 0.001), and biases learn twice as fast and do not decay.
 """
 
 from __future__ import annotations
