@@ -48,10 +48,10 @@ def run(data_root: Path) -> list[Row]:
         turns = [_ours(), _theirs(airbench)]
         found: list[list[tuple[float, float]]] = [[], []]
         for number in range(RUNS + 1):
-            for seed_runs, turn in zip(found, turns, strict=True):
+            for results, turn in zip(found, turns, strict=True):
                 result = turn(number)
                 if number:  # the first warms up
-                    seed_runs.append(result)
+                    results.append(result)
     ours, theirs = ([statistics.mean(values) for values in zip(*runs, strict=True)] for runs in found)
     case = f"CIFAR-10 to 94 %, means of {RUNS} runs, {device_name(device)}"
     return [
@@ -62,7 +62,7 @@ def run(data_root: Path) -> list[Row]:
 
 def _prepared(folder: Path, data_root: Path) -> Path:
     changes = {"dataset": "cifar10", "budget": "standard", "prepare.data_root": str(data_root.resolve())}
-    own = {"epochs": EPOCHS, "batch_size": 1000, "views": "mirror_shift"}
+    own = {"width": 1.0, "epochs": EPOCHS, "batch_size": 1000, "views": "mirror_shift"}
     project = make_project(folder / "project", changes | {f"airbench.{name}": value for name, value in own.items()})
     subprocess.run([sys.executable, "-m", "pipeline", "prepare"], cwd=project, check=True, capture_output=True)
     return project

@@ -44,12 +44,12 @@ class Case:
     side: int = 32
 
 
-CPU_CASES = (Case("resnet20", 2560), Case("alexnet", 2560), Case("airbench", 2000))
+CPU_CASES = (Case("resnet20", 2560), Case("alexnet", 2560), Case("airbench", 2000, {"width": 1.0}))
 GPU_CASES = (
     Case("resnet20", 20_000),
     Case("resnet20", 20_000, {"compile": True}),
     Case("alexnet", 20_000),
-    Case("airbench", 40_000),
+    Case("airbench", 40_000, {"width": 1.0}),
     Case("alexnet", 8192, {"width": 1.0}, side=227),
     Case("resnet50", 6144, side=224),
 )

@@ -294,15 +294,17 @@ def test_muons_companion_moves_as_published_where_the_loss_is_summed(size: int) 
         if parameter.requires_grad:
             parameter.grad = torch.full_like(parameter, 1 / size)  # of the sum: 1
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer.step(0.24, progress=0.5)
-    after = network.state_dict()
+    optimizer.step(0.24, progress=0.0)
+    after = {name: value.clone() for name, value in network.state_dict().items()}
     assert torch.equal(before["whitening.weight"], after["whitening.weight"])
-    assert torch.equal(before["whitening.bias"], after["whitening.bias"])  # its time was over
     steps = 1 + airbench.SGD_MOMENTUM  # Nesterov's first
-    for name, rate in (("groups.0.2.bias", 0.053), ("head.weight", 0.67)):
+    for name, rate in (("groups.0.2.bias", 0.053), ("whitening.bias", 0.053), ("head.weight", 0.67)):
         decay = 2e-6 * size / rate * before[name]
         torch.testing.assert_close(before[name] - after[name], steps * rate * (1 + decay), rtol=0.01, atol=1e-5)
     assert not torch.equal(before["groups.0.0.weight"], after["groups.0.0.weight"])
+    optimizer.step(0.24, progress=0.5)
+    assert torch.equal(after["whitening.bias"], network.state_dict()["whitening.bias"])  # its time is over
+    assert not torch.equal(after["head.weight"], network.state_dict()["head.weight"])
 
 
 def test_without_muon_only_the_normalisations_biases_have_a_rate_of_their_own() -> None:
@@ -608,8 +610,8 @@ def test_augmentation_belongs_to_the_image_and_not_to_the_batch(changes: Augment
     assert torch.equal(Augmenter(allowed(), 0)(images, numbers, 1), images)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_mirrored_and_shifted_bytes_are_the_same_on_every_device(device: torch.device) -> None:
+@pytest.mark.parametrize("device", DEVICES[1:])
+def test_mirrored_and_shifted_bytes_are_the_cpus(device: torch.device) -> None:
     images, numbers = torch.from_numpy(RANDOM.integers(0, 256, (9, 14, 11, 3), np.uint8)), np.arange(9) * 31
     augmenter = Augmenter(allowed(mirror=True, shift=3, cutout=4), 5)
     expected = augmenter(images, numbers, 2)
