@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pipeline.errors import PipelineError
@@ -22,6 +23,13 @@ def pick_device(wanted: str) -> torch.device:
             "CUDA build of torch and its driver"
         )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array as a tensor there. A GPU fetches it by itself when its turn comes, and the host does not wait."""
+    if device.type != "cuda":
+        return torch.from_numpy(values).to(device)
+    return torch.from_numpy(values).pin_memory().to(device, non_blocking=True)
 
 
 def device_name(device: torch.device) -> str:

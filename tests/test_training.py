@@ -344,9 +344,12 @@ def test_every_choice_learns(changes: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: apt-get install g++")
-def test_a_compiled_network_learns_the_same() -> None:
-    one = task()
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_compiled_network_learns_the_same(device: torch.device) -> None:
+    """On a GPU its kernels are recorded besides, and recorded anew for the second network's weights."""
+    one = task(device=device)
     _, plain = fit(one, epochs=2)
+    fit(one, epochs=1, compile=True)
     _, compiled = fit(one, epochs=2, compile=True)
     for row, other in zip(plain.history, compiled.history, strict=True):
         assert other["train_loss"] == pytest.approx(row["train_loss"], rel=1e-3)

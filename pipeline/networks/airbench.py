@@ -42,10 +42,12 @@ class Settings(Training):
 class Airbench(nn.Module):
     """Its layers: whitening, three groups, head."""
 
-    def __init__(self, settings: Settings, channels: int, maps: list[int], classes: int) -> None:
+    def __init__(self, settings: Settings, image_shape: tuple[int, int, int], maps: list[int], classes: int) -> None:
         super().__init__()
         self.settings = settings
+        channels, height, width = image_shape
         patch = channels * WHITENING_KERNEL**2
+        left = tuple((side - WHITENING_KERNEL + 1) // 2 ** len(maps) for side in (height, width))
         self.whitening = nn.Conv2d(channels, 2 * patch, WHITENING_KERNEL)
         self.whitening.weight.requires_grad = False
         assert self.whitening.bias is not None
@@ -54,7 +56,7 @@ class Airbench(nn.Module):
         self.groups = nn.Sequential(
             *(_group(before, after) for before, after in zip([2 * patch, *maps[:-1]], maps, strict=True))
         )
-        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.pool = nn.MaxPool2d(left)  # of 3×3, as published, for 32×32
         self.flatten = nn.Flatten()
         self.head = nn.Linear(maps[-1], classes, bias=False)
         with torch.no_grad():
@@ -106,7 +108,7 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
     """For images of (channels, H, W), at least 9 pixels a side."""
     require("airbench", image_shape, SMALLEST, "resnet20")
     maps = [max(1, round(settings.width * paper)) for paper in MAPS]
-    return Airbench(settings, image_shape[0], maps, classes)
+    return Airbench(settings, image_shape, maps, classes)
 
 
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from pipeline.device import to_device
 from pipeline.randomness import seed_for, uniform_hash
 from pipeline.settings import Augmentation
 from pipeline.training import bending, colors
@@ -95,7 +96,7 @@ def _mirror_and_shift(images: torch.Tensor, shift: int, draws: _Draws, turned: n
     count, height, width, _ = images.shape
     reach = 2 * shift + 1
     drawn = np.stack([np.floor(draws.some(0) * reach) - shift, np.floor(draws.some(1) * reach) - shift, turned])
-    down, right, mirrored = torch.from_numpy(drawn.astype(np.int64)).to(images.device)
+    down, right, mirrored = to_device(drawn.astype(np.int64), images.device)
     rows, columns = _shifted(height, down), _shifted(width, right)
     columns = torch.where(mirrored[:, None] > 0, columns.flip(1), columns)
     first = torch.arange(count, device=images.device)[:, None] * height  # rows of all images, one after the other

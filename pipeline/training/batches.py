@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from pipeline.device import to_device
 from pipeline.training.images import to_input
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _prepared(task: Task, cut: list[np.ndarray], epoch: int) -> Iterator[Batch]:
     shares = [task.processes.share(numbers) for numbers in cut]
     numbers = np.concatenate([mine for mine, _ in shares])
     x = to_input(task.augmenter(task.train.batch(numbers), numbers, epoch), task.normalisation)
-    labels = task.train.labels[torch.from_numpy(numbers).to(task.device)]
+    labels = task.train.labels[to_device(numbers, task.device)]
     lengths = [len(mine) for mine, _ in shares]
     for part, some, whole, (_, weight) in zip(x.split(lengths), labels.split(lengths), cut, shares, strict=True):
         yield Batch(part, some, weight, len(whole))

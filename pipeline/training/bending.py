@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from pipeline.device import to_device
 from pipeline.settings import Augmentation, Distortion
 
 #: some(draw) gives a number in [0, 1) for each image; some(draw, count) gives `count`.
@@ -42,7 +43,7 @@ def bend(images: torch.Tensor, allowed: Augmentation, some: Draws, turned: np.nd
         matrix = window[:, :, None] * matrix
     centre = centre + _drawn(some, 0, 2) * (2 * allowed.shift / np.array([width, height]))
     matrix = matrix * np.where(turned, -1.0, 1.0)[:, None, None] ** np.array([1, 0])  # x turns round
-    where = torch.from_numpy(np.concatenate([matrix, centre[:, :, None]], axis=2)).float().to(images.device)
+    where = to_device(np.concatenate([matrix, centre[:, :, None]], axis=2).astype(np.float32), images.device)
     grid = torch.nn.functional.affine_grid(where, [count, 1, height, width], align_corners=False)
     if allowed.distort is not None and allowed.distort.elastic:
         grid = grid + _elastic(allowed.distort.elastic, some, images)
@@ -86,7 +87,7 @@ def _elastic(pixels: float, some: Draws, images: torch.Tensor) -> torch.Tensor:
     rows, columns = height // NEIGHBOURHOOD + 1, width // NEIGHBOURHOOD + 1
     # The sum of three even numbers is near enough to a normal one.
     noise = sum(_drawn(some, 6 + number, 2 * rows * columns) for number in range(3))
-    field = torch.from_numpy(np.asarray(noise).reshape(count, 2, rows, columns)).float().to(images.device)
+    field = to_device(np.asarray(noise, np.float32).reshape(count, 2, rows, columns), images.device)
     smooth = torch.nn.functional.interpolate(field, (height, width), mode="bicubic", align_corners=True)
-    step = torch.tensor([2 * pixels / width, 2 * pixels / height], device=images.device)
+    step = to_device(np.array([2 * pixels / width, 2 * pixels / height], np.float32), images.device)
     return smooth.permute(0, 2, 3, 1) * step

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
+from pipeline.device import to_device
 from pipeline.training.bending import Draws
 
 COLOR_DRAW, CUTOUT_DRAW = 40, 44
@@ -36,7 +37,7 @@ def add_noise(images: torch.Tensor, deviation: float, palette: np.ndarray, some:
     color = 255 * amounts @ palette.T
     if images.shape[3] == 1:
         color = color.mean(axis=1, keepdims=True)
-    offset = torch.from_numpy(color).float().to(images.device)[:, None, None, :]
+    offset = to_device(color.astype(np.float32), images.device)[:, None, None, :]
     return (images.float() + offset).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -47,6 +48,6 @@ def cut_out(images: torch.Tensor, side: int, some: Draws) -> torch.Tensor:
     inside = []
     for length, centre in ((height, np.floor(place[:, 0] * height)), (width, np.floor(place[:, 1] * width))):
         distance = np.arange(length)[None, :] - centre[:, None]
-        inside.append(torch.from_numpy((distance >= -(side // 2)) & (distance < side - side // 2)).to(images.device))
+        inside.append(to_device((distance >= -(side // 2)) & (distance < side - side // 2), images.device))
     square = inside[0][:, :, None, None] & inside[1][:, None, :, None]
     return torch.where(square, torch.full_like(images[:1, :1, :1, :1], GREY), images)

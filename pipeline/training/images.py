@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.data.contract import Split
+from pipeline.device import to_device
 
 #: Share of the device's free memory that images may take; beyond it they stay on disk and are read in batches.
 RESIDENT_SHARE = 0.5
@@ -69,17 +70,16 @@ class Images:
     def batch(self, numbers: np.ndarray) -> torch.Tensor:
         """The images of these numbers, uint8 (B, H, W, C) on the device."""
         if isinstance(self._stored, torch.Tensor):
-            return self._stored.index_select(0, torch.from_numpy(numbers).to(self._device))
+            return self._stored.index_select(0, to_device(numbers, self._device))
         order = np.argsort(numbers)  # read forwards through the file
         chosen = np.empty((len(numbers), *self._stored.shape[1:3], self._channels), np.uint8)
         chosen[order] = self._stored[numbers[order]][..., : self._channels]
-        return torch.from_numpy(chosen).to(self._device)
+        return to_device(chosen, self._device)
 
 
 def to_input(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
     """uint8 (B, H, W, C) → float32 (B, C, H, W), normalised; channels-last in memory, as it came."""
-    mean = torch.tensor(normalisation.mean, device=images.device)
-    std = torch.tensor(normalisation.std, device=images.device)
+    mean, std = to_device(np.array([normalisation.mean, normalisation.std], np.float32), images.device)
     return ((images.float() - mean) / std).permute(0, 3, 1, 2)
 
 
