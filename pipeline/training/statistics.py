@@ -21,17 +21,16 @@ def watched(network: nn.Module, rows: list[dict[str, float | str]]) -> Iterator[
     for a non-linearity, `mean` and `deviation` of what it gives, and `silent`: the share of its units (maps) that
     gave 0 for every image of the batch, which for ReLUs learn nothing more from it.
     """
-    found: dict[str, dict[str, float | str]] = {}
+    found: dict[str, dict[str, torch.Tensor]] = {}
     hooks = []
 
     def look(name: str) -> None:
         def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             out = output.detach().float()
             found[name] = {
-                "layer": name,
-                "mean": float(out.mean()),
-                "deviation": float(out.std()),
-                "silent": float(_silent(out).float().mean()),
+                "mean": out.mean(),
+                "deviation": out.std(),
+                "silent": _silent(out).float().mean(),
             }
 
         hooks.append(network.get_submodule(name).register_forward_hook(note))
@@ -47,10 +46,11 @@ def watched(network: nn.Module, rows: list[dict[str, float | str]]) -> Iterator[
     for name, module in network.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1 and weight.grad is not None:
-            gradient, size = _rms(weight.grad), _rms(weight.detach())
-            found[name] = {"layer": name, "gradient": gradient, "weight": size}
-    order = [name for name, _ in network.named_modules()]
-    rows.extend(found[name] for name in sorted(found, key=order.index))
+            found[name] = {"gradient": _rms(weight.grad), "weight": _rms(weight.detach())}
+    order = [name for name, _ in network.named_modules() if name in found]
+    # Fetched at once: a GPU would be waited for as often as there are numbers.
+    numbers = iter(torch.stack([value for name in order for value in found[name].values()]).tolist() if order else [])
+    rows.extend({"layer": name} | {key: next(numbers) for key in found[name]} for name in order)
 
 
 def first_not_finite(network: nn.Module, images: torch.Tensor) -> str:
@@ -81,5 +81,5 @@ def _silent(out: torch.Tensor) -> torch.Tensor:
     return zero.transpose(0, 1).flatten(1).all(dim=1)
 
 
-def _rms(values: torch.Tensor) -> float:
-    return float(values.float().square().mean().sqrt())
+def _rms(values: torch.Tensor) -> torch.Tensor:
+    return values.float().square().mean().sqrt()
