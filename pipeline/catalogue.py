@@ -110,7 +110,7 @@ def _networks() -> list[Method]:
             2011,
             "two convolutions with overlapping pooling and local response normalisation, two layers of local kernels",
             "Krizhevsky, cuda-convnet, layers-conv-local-11pct, 2011",
-            "one learning rate and one weight decay for all layers",
+            "layers' weight decays in the published relations, but weaker; a rate that rises and falls",
         ),
         _network(
             "alexnet",
