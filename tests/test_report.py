@@ -464,7 +464,7 @@ def test_two_folders_are_compared(project: Path, capsys: pytest.CaptureFixture[s
     ("changes", "options"),
     [
         ({"prepare.data_root": "/data/Bilder (neu), 1=2"}, ["prepare.data_root='/data/Bilder (neu), 1=2'"]),
-        ({"lenet5.weight_decay": 0.000512345678}, ["+lenet5.weight_decay=0.000512345678"]),
+        ({"vgg11.weight_decay": 0.000512345678}, ["+vgg11.weight_decay=0.000512345678"]),
         ({"hog.features.rbf": {"landmarks": 9, "width": 1.0}}, ["hog.features.rbf={landmarks: 9, width: 1.0}"]),
         ({"photo": {"source": "digits"}}, ["+photo={source: digits}"]),
         ({"networks": []}, ["networks=[]"]),

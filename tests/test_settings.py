@@ -106,7 +106,7 @@ def test_broken_yaml_is_one_sentence(project: Path) -> None:
 def test_scientific_notation_is_a_number(project: Path) -> None:
     text = (project / "params.yaml").read_text().replace("weight_decay: 0.0005", "weight_decay: 5e-4")
     (project / "params.yaml").write_text(text)
-    assert settings.load().network("lenet5").weight_decay == 0.0005
+    assert settings.load().network("vgg11").weight_decay == 0.0005
 
 
 def test_dvc_yaml_depends_on_files_that_exist() -> None:
