@@ -24,6 +24,7 @@ CASES = (
     "kmeans",
     "pq",
     "svm",
+    "convolution",
     "training",
     "airbench94",
     "prepare",

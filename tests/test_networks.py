@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from torch import nn
 
 from pipeline import catalogue, settings
@@ -12,11 +15,19 @@ from pipeline.networks import alexnet, cuda_convnet, lenet5, perceptron, xor
 from pipeline.networks.parts import bitmaps
 from pipeline.networks.parts.counting import count_multiply_adds, count_parameters, table
 from pipeline.networks.parts.groups import groups_of
-from pipeline.networks.parts.layers import LocallyConnected2d, LocalResponseNorm, Maxout, ScaledTanh, Subsampling
+from pipeline.networks.parts.layers import (
+    LocallyConnected2d,
+    LocalResponseNorm,
+    Maxout,
+    ScaledTanh,
+    SquareConv2d,
+    Subsampling,
+)
 from pipeline.networks.parts.resnet import Block, Subsample
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import Training
 from pipeline.training.optimizers import Optimizer
+from pipeline.training.prediction import forward
 from pipeline.training.stored import variant
 from tests.conftest import ROOT
 from tests.test_training import PLAN
@@ -303,6 +314,73 @@ def test_subsampling_and_tanh_by_hand() -> None:
         pool.bias.fill_(-1)
     assert pool(torch.tensor([[[[1.0, 2], [3, 6]]]])).item() == 4 * 3 - 1
     torch.testing.assert_close(ScaledTanh()(torch.tensor([1.0, -1.0])), torch.tensor([1.0, -1.0]), atol=1e-4, rtol=0)
+
+
+@hypothesis_settings(deadline=None)
+@given(
+    kernel=st.sampled_from([1, 3, 5]),
+    sides=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    maps=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    channels_last=st.booleans(),
+)
+def test_a_convolution_as_a_product_is_the_same_both_ways(
+    kernel: int, sides: tuple[int, int], maps: tuple[int, int], channels_last: bool
+) -> None:
+    layer = SquareConv2d(*maps, kernel).double()
+    if channels_last:
+        layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(2, maps[0], *sides, dtype=torch.float64, requires_grad=True)
+    given_back = torch.randn(2, maps[1], *sides, dtype=torch.float64)
+    found = []
+    for out in (layer.as_product(x), layer(x)):  # maps so few, and these numbers, are torch's
+        gradients = torch.autograd.grad(out, [x, *layer.parameters()], given_back)
+        found.append((out, *gradients))
+    for ours, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, torchs)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "side", "maps", "as_product"),
+    [
+        (torch.bfloat16, 4, 256, True),
+        (torch.bfloat16, 5, 256, False),
+        (torch.bfloat16, 2, 255, False),
+        (torch.float32, 2, 256, True),
+        (torch.float32, 4, 256, False),
+        (torch.float64, 1, 256, False),
+    ],
+)
+def test_maps_of_few_pixels_are_multiplied(
+    dtype: torch.dtype, side: int, maps: int, as_product: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = SquareConv2d(maps, 256, 3)
+    sides = _sides_multiplied(monkeypatch)
+    x = torch.randn(2, maps, side, side)
+    with torch.no_grad():
+        out = layer.to(dtype)(x.to(dtype))
+        want = nn.Conv2d.forward(layer.float(), x)
+    assert sides == [side] * as_product
+    assert float((out - want).abs().max()) < 0.02 * float(want.abs().max())
+
+
+def test_vggs_deep_layers_are_multiplied_as_they_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = _sides_multiplied(monkeypatch)
+    network = build("vgg16_bn", width=1.0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    forward(network, torch.randn(2, 3, 32, 32), torch.bfloat16)
+    assert sides == [4, 4, 4, 2, 2, 2]
+
+
+def _sides_multiplied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by the side of each map that a convolution takes as a product."""
+    sides: list[int] = []
+    product = SquareConv2d.as_product
+
+    def noted(layer: SquareConv2d, x: torch.Tensor) -> torch.Tensor:
+        sides.append(x.shape[2])
+        return product(layer, x)
+
+    monkeypatch.setattr(SquareConv2d, "as_product", noted)
+    return sides
 
 
 def test_a_local_layer_with_equal_kernels_is_a_convolution() -> None:

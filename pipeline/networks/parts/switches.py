@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.networks.parts.layers import LocallyConnected2d, Maxout, ScaledTanh, Subsampling
+from pipeline.networks.parts.layers import LocallyConnected2d, Maxout, PartialConv2d, ScaledTanh, Subsampling
 from pipeline.networks.parts.start import STARTS
 from pipeline.settings import Training
 
@@ -161,7 +161,7 @@ def _maxout(network: nn.Module, key: str) -> None:
 def _doubled(layer: nn.Module, key: str) -> nn.Module:
     """The same with twice as many outputs, whose weights are drawn as widely as the layer's own."""
     new: nn.Conv2d | nn.Linear
-    if type(layer) is nn.Conv2d:
+    if isinstance(layer, nn.Conv2d) and not isinstance(layer, PartialConv2d):
         new = nn.Conv2d(
             layer.in_channels,
             2 * layer.out_channels,

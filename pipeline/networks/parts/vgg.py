@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from pipeline.networks.parts.head import full_layers
+from pipeline.networks.parts.layers import SquareConv2d
 from pipeline.networks.parts.sizes import listed, other_size, other_width, require
 from pipeline.networks.parts.start import he, tenth
 from pipeline.settings import Training
@@ -56,7 +57,7 @@ def vgg(
     for convolutions, paper in zip(CONFIGURATIONS[key], MAPS, strict=True):
         maps = _scaled(paper, settings)
         for _ in range(convolutions):
-            layers.append(nn.Conv2d(channels, maps, 3, padding=1))
+            layers.append(SquareConv2d(channels, maps, 3))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(maps))
             layers.append(nn.ReLU(inplace=True))
