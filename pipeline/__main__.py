@@ -97,8 +97,10 @@ def kernels(network: Network) -> None:
 
 
 @app.command()
-def ablate(network: Network) -> None:
-    """Train one network with one thing changed at a time; what is done already is not done again."""
+def ablate(
+    network: Annotated[str | None, typer.Argument(help="a network; default: each of `ablate.networks`")] = None,
+) -> None:
+    """Train networks with one thing changed at a time; what is done already is not done again."""
     from pipeline.stages.ablate import run
 
     run(network)

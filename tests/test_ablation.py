@@ -11,6 +11,7 @@ from pipeline.files import read_json
 from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations
 from pipeline.stages import ablate, prepare
+from pipeline.training.prediction import predict
 from pipeline.training.tuning import tune_and_train
 from tests.conftest import edit
 
@@ -80,7 +81,63 @@ def test_a_killed_ablation_does_not_train_a_finished_row_again(ablated: Path, mo
     with pytest.raises(KeyboardInterrupt):
         ablate.run("lenet5")
     ablate.run("lenet5")
-    assert calls == ["None", "sigmoid", "sigmoid", "maxout", "None", "None"]
+    assert calls == ["None", "sigmoid", "sigmoid", "None", "None"]
+
+
+def test_other_rates_are_another_row_and_so_is_a_divergence(ablated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = [{"learning_rates": [1e30]}, {"learning_rates": [0.01]}, {"activation": "tanh", "batch_norm": False}]
+    edit(ablated, {"ablate.changes": changes, "training.batch_norm": False})
+    real = tune_and_train
+    calls: list[float] = []
+
+    def counted(title: str, task: Any, parameters: Any, work: Path) -> Any:
+        calls.append(parameters.learning_rates[0])
+        if calls == [0.02, 1e30, 0.01]:
+            raise KeyboardInterrupt
+        return real(title, task, parameters, work)
+
+    monkeypatch.setattr(ablate, "tune_and_train", counted)
+    with pytest.raises(KeyboardInterrupt):
+        ablate.run("lenet5")
+    ablate.run()  # all of `ablate.networks`
+    assert calls == [0.02, 1e30, 0.01, 0.01, 0.02]
+    rows = read_json(layout.RESULTS / "ablate" / "lenet5" / "table.json", "ablate@lenet5")
+    assert [row.get("learning_rate") for row in rows] == [0.02, None, 0.01, 0.02]
+    assert rows[1]["note"].startswith("diverged: ")
+    assert not list(layout.WORK.glob("ablate-*"))
+
+
+def test_a_change_that_changes_nothing_is_not_trained(ablated: Path) -> None:
+    edit(
+        ablated,
+        {"ablate.changes": [{"batch_norm": False}, {"views": "mirror"}, {"batch_norm": False, "views": "mirror"}]},
+    )
+    ablate.run("lenet5")
+    rows = read_json(layout.RESULTS / "ablate" / "lenet5" / "table.json", "ablate@lenet5")
+    assert [row["note"] for row in rows] == ["", "lenet5 is so already", "", ""]
+
+
+def test_views_are_scored_as_the_row_says(ablated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(ablated, {"ablate.changes": [{"views": "mirror"}]})
+    seen: list[str] = []
+
+    def watched(network: Any, on: Any, images: Any, views: str) -> Any:
+        seen.append(views)
+        return predict(network, on, images, views)
+
+    monkeypatch.setattr(ablate, "predict", watched)
+    ablate.run("lenet5")
+    assert seen == ["single", "mirror"]
+
+
+def test_an_ablation_of_nothing_or_of_several_processes_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PipelineError, match=r"`ablate\.networks` is empty"):
+        ablate.run()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(PipelineError, match="ablate runs in one process"):
+        ablate.run("lenet5")
 
 
 @pytest.mark.parametrize(

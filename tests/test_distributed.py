@@ -57,7 +57,7 @@ from pipeline.training.processes import Processes
 
 torch.manual_seed(0)
 shared = ModernLeNet5(3, 5)
-_batch_norm(shared, True)
+_batch_norm(shared, True, "mlp")
 shared = shared.double().train()
 alone = copy.deepcopy(shared)
 images, labels = torch.randn(9, 3, 32, 32, dtype=torch.float64), torch.arange(9) % 5

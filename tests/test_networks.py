@@ -16,6 +16,7 @@ from pipeline.networks.parts import bitmaps
 from pipeline.networks.parts.counting import count_multiply_adds, count_parameters, table
 from pipeline.networks.parts.groups import groups_of
 from pipeline.networks.parts.layers import (
+    EuclideanRadialBasis,
     LocallyConnected2d,
     LocalResponseNorm,
     Maxout,
@@ -84,6 +85,10 @@ def test_every_parameter_gets_a_gradient(key: str) -> None:
 @pytest.mark.parametrize("changes", [{}, {"batch_norm": True}, {"dropout": 0.5}])
 @pytest.mark.parametrize("key", KEYS)
 def test_every_parameter_is_trained_in_one_group(key: str, changes: dict[str, Any]) -> None:
+    if key == "perceptron":
+        changes = {
+            name: value for name, value in changes.items() if name != "batch_norm"
+        }  # it has nothing to normalise
     network = build(key, **changes)
     grouped = [id(parameter) for group in groups_of(network) for parameter in group.parameters]
     trained = [id(parameter) for parameter in network.parameters() if parameter.requires_grad]
@@ -160,6 +165,7 @@ def test_lenet5s_table_is_the_papers() -> None:
         "S4": 32,
         "C5": 48120,
         "F6": 10164,
+        "output": 0,
     }
     assert [row.output for row in rows.values()] == [
         [6, 28, 28],
@@ -168,6 +174,7 @@ def test_lenet5s_table_is_the_papers() -> None:
         [16, 5, 5],
         [120, 1, 1],
         [84],
+        [10],
     ]
     assert rows["C3"].multiply_adds == 60 * 25 * 100
 
@@ -202,11 +209,13 @@ def test_output_units_measure_the_distance_to_their_picture() -> None:
     pictures = bitmaps.digits()
     assert pictures.shape == (10, 84)
     assert len({tuple(row.tolist()) for row in pictures}) == 10
-    output = lenet5.EuclideanRadialBasis(pictures)
+    output = EuclideanRadialBasis(pictures)
     scores = output(pictures[3:4])
     assert scores[0, 3] == 0
     assert scores[0, 8] == -4 * float((pictures[3] != pictures[8]).sum())  # each point that differs by 2 adds 4
     assert int(scores.argmax()) == 3
+    last = table(build("lenet5", 32, 1, 10), (1, 32, 32))[-1]
+    assert (last.name, last.output, last.parameters, last.multiply_adds) == ("output", [10], 0, 840)
 
 
 def test_equation_9_by_hand() -> None:
@@ -251,7 +260,8 @@ def test_alexnet_drops_what_its_first_two_full_layers_give() -> None:
 
 def test_switches_and_schedules_are_labelled() -> None:
     def label(key: str, **changes: Any) -> str:
-        chosen = catalogue.BY_KEY[key].load().Settings(**(PLAN | {"width": 0.1} | changes))
+        width = {} if key == "lenet5" else {"width": 0.1}
+        chosen = catalogue.BY_KEY[key].load().Settings(**(PLAN | width | changes))
         return variant(key, chosen, (3, 32, 32))
 
     assert "activation: sigmoid; dropout: 0.0; batch norm: yes" in label(
@@ -262,7 +272,12 @@ def test_switches_and_schedules_are_labelled() -> None:
     assert "He's" not in label("vgg11", start="small")
     assert label("vgg11", start="small").count("start: small") == 1
     assert "one-cycle" in label("resnet20")
-    assert "rate" not in label("resnet20", schedule="step")
+    assert "rate" not in label("resnet20", schedule="step", warm_up=0.0)
+    assert label("resnet20", schedule="step", warm_up=0.1).endswith("a learning rate that rises at first")
+    assert label("resnet20", label_smoothing=0.1, average=0.9).endswith("label smoothing 0.1; averaged weights")
+    assert "smoothing" not in label("airbench", label_smoothing=0.1)
+    assert "weight decay" in label("lenet5")
+    assert "weight decay" not in label("lenet5", weight_decay=0.0)
 
 
 def test_a_perceptron_fails_at_exclusive_or_and_a_hidden_layer_does_not() -> None:
@@ -463,6 +478,11 @@ def test_batch_norm_comes_and_goes() -> None:
     assert norms(without) == 0
     assert all(module.bias is not None for module in without.modules() if isinstance(module, nn.Conv2d))
     assert without(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+    biases = [module.bias for module in build("airbench", batch_norm=False).modules() if isinstance(module, nn.Conv2d)]
+    assert len(biases) == 7
+    assert all(bias is not None for bias in biases)  # pooling stands between three of them and their normalisation
+    with pytest.raises(PipelineError, match="perceptron has no hidden layer to normalise; set it to null"):
+        build("perceptron", batch_norm=True)
 
 
 def test_pooling_dropout_and_start_change() -> None:

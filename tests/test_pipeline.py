@@ -385,6 +385,10 @@ def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: 
         ({"budget": "free"}, ["prepare"], ["'free' is not a budget"]),
         ({"dataset": "photos"}, ["prepare"], ["datasets/photos: there is no such folder"]),
         ({}, ["evaluate"], ["data/manifest.json: cannot be read", "rerun the stage prepare"]),
+        ({}, ["ablate", "resnet21"], ["'resnet21' is not a network"]),
+        ({}, ["cnn", "resnet21"], ["'resnet21' is not a network; did you mean resnet"]),
+        ({}, ["svm", "hgo"], ["'hgo' is not a feature; did you mean hog?"]),
+        ({}, ["fuse", "all_clasical"], ["did you mean all_classical?"]),
         ({}, ["features", "hog"], ["codebook.npz: cannot be read", "rerun the stage codebook@hog"]),
     ],
 )

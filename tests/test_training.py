@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import weakref
 from collections.abc import Iterator
@@ -185,6 +186,32 @@ def test_a_diverging_run_stops_with_a_sentence(tmp_path: Path) -> None:
         PipelineError, match=r"no longer a finite number at step 2, in epoch 1, at a learning rate of .*learning_rates"
     ):
         fit(task(), tmp_path / "c.pt", learning_rates=[1e20])
+
+
+def test_a_run_that_diverges_later_says_what_is_kept(tmp_path: Path) -> None:
+    one, path = task(), tmp_path / "c.pt"
+    fit(one, path, epochs=4, patience=1, learning_rates=[1e-12])  # ends after two epochs without a better one
+    before = load_checkpoint(path)
+    assert before is not None
+    run = loop.Run(one, Training(**PLAN), 0.02, 4)
+    run.progress.epoch = 2
+    with torch.no_grad():
+        run.network.get_parameter(next(name for name, _ in run.network.named_parameters())).fill_(float("nan"))
+    first = next(name for name, module in run.network.named_modules() if isinstance(module, nn.Conv2d))
+    with pytest.raises(
+        loop.Diverged, match=rf"the first layer to blame is {first} .*the checkpoint of epoch 2 is kept"
+    ):
+        run.train_epoch(lambda count, note: None)
+
+
+def test_a_loss_that_broke_before_it_was_looked_at_names_its_own_step() -> None:
+    run = loop.Run(task(), Training(**PLAN), 0.02, 4)
+    run.broken = torch.tensor(3)
+    with pytest.raises(loop.Diverged) as error:
+        run._must_be_finite(torch.tensor(float("nan")), torch.zeros(1, 3, 32, 32), step=19)
+    assert f"at step 4, in epoch 1, at a learning rate of {0.02 * run.factor(3):.3g}" in str(error.value)
+    assert "to blame" not in str(error.value)
+    assert "no checkpoint" in str(error.value)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -500,6 +527,66 @@ class Hungry(nn.Module):
 def test_out_of_memory_names_the_largest_batch_that_fits() -> None:
     with pytest.raises(PipelineError, match=r"batch of 16 images does not fit .* set the network's `batch_size` to 8"):
         fit(task(Hungry))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("CUDA error: out of memory"), RuntimeError("cuBLAS: CUBLAS_STATUS_ALLOC_FAILED")],
+)
+def test_a_network_that_does_not_fit_is_a_sentence(error: Exception) -> None:
+    def large() -> nn.Module:
+        raise error
+
+    with pytest.raises(PipelineError, match="the network does not fit into the memory of cpu"):
+        fit(task(large))
+
+
+def test_other_errors_are_not_called_memory() -> None:
+    def broken() -> nn.Module:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        fit(task(broken))
+
+
+def test_a_network_learns_from_fewer_images_where_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Learning(nn.Sequential):
+        def learn_from(self, images: torch.Tensor) -> None:
+            seen.append(len(images))
+
+    def start() -> None:
+        loop.Run(task(lambda: Learning(nn.Flatten(), nn.Linear(3072, 2))), Training(**PLAN), 0.02, 1)
+
+    start()
+    monkeypatch.setattr(loop, "PIXELS_LEARNED_FROM", 10 * 32 * 32 + 1)
+    start()
+    assert seen == [len(task().train), 10]
+
+
+@pytest.mark.parametrize("rank", range(3))
+def test_more_processes_than_images_to_score(rank: int) -> None:
+    class Three(processes.Processes):
+        def gather(self, part: np.ndarray) -> np.ndarray:
+            return part
+
+    one = task()
+    network = lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)
+    two = Images(split(2), 3, CPU)
+    alone = prediction.predict(network, one, two)
+    part = prediction.predict(network, dataclasses.replace(one, processes=Three(rank, 3)), two)
+    np.testing.assert_allclose(part, alone[rank : rank + 1], atol=1e-5)
+    assert part.shape == (int(rank < 2), 2)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*values: Any, **more: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refused)
+    with pytest.raises(PipelineError, match=r"c\.pt: the checkpoint cannot be read \(Permission denied\)"):
+        fit(task(), tmp_path / "c.pt")
 
 
 def test_val_is_scored_in_batches_that_fit() -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from pipeline.networks.parts import bitmaps
-from pipeline.networks.parts.layers import PartialConv2d, ScaledTanh, Subsampling
+from pipeline.networks.parts.layers import EuclideanRadialBasis, PartialConv2d, ScaledTanh, Subsampling
 from pipeline.networks.parts.sizes import listed, to_32, variant_32
 from pipeline.networks.parts.start import lecun, lenet
 from pipeline.settings import Training
@@ -38,20 +38,6 @@ RUBBISH = 84.0
 
 class Settings(Training):
     """Nothing beside how it is trained."""
-
-
-class EuclideanRadialBasis(nn.Module):
-    """Minus the squared distance to each class's picture (equation 7), which is not trained."""
-
-    def __init__(self, pictures: torch.Tensor) -> None:
-        """pictures: ±1, (classes, 84)."""
-        super().__init__()
-        self.register_buffer("pictures", pictures)
-        self.pictures: torch.Tensor
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 84) → (B, classes)."""
-        return -(x[:, None, :] - self.pictures).square().sum(dim=2)
 
 
 class LeNet5(nn.Sequential):
@@ -99,4 +85,4 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for grey 32×32 images."""
     start = "start with deviation fan-in^-½" if settings.start is None else ""
-    return listed(variant_32(image_shape), start)
+    return listed(variant_32(image_shape), start, "weight decay" if settings.weight_decay else "")

@@ -79,6 +79,7 @@ class Settings(Section):
 
     def feature(self, key: str) -> Any:
         """The typed settings of one feature, as its module declares them."""
+        self._mapping(key, "feature")
         return self._part(key, "features", catalogue.BY_KEY[key].load().Settings)
 
     def svm(self, key: str) -> Svm:
@@ -89,7 +90,7 @@ class Settings(Section):
 
     def matcher(self, key: str) -> Any:
         """The typed settings of one matcher, as its module declares them."""
-        matcher = validated(catalogue.BY_KEY[key].load().Settings, self.methods[key], self.path, (key,))
+        matcher = validated(catalogue.BY_KEY[key].load().Settings, self._mapping(key, "matcher"), self.path, (key,))
         self._same_tries(f"{key}.ratios", len(matcher.ratios))
         return matcher
 
@@ -99,7 +100,7 @@ class Settings(Section):
         Args:
             change: goes over both; for `ablate`.
         """
-        merged = self.training.model_dump() | self.methods[key] | (change or {})
+        merged = self.training.model_dump() | self._mapping(key, "network") | (change or {})
         where = ("ablate", "changes") if change else (key,)
         network = validated(catalogue.BY_KEY[key].load().Settings, merged, self.path, where)
         self._same_tries(f"{key}.learning_rates", len(network.learning_rates))
@@ -107,7 +108,7 @@ class Settings(Section):
 
     def members(self, key: str) -> list[str]:
         """The features that a fusion joins."""
-        members = validated(Fusion, self.methods[key], self.path, (key,)).members
+        members = validated(Fusion, self._mapping(key, "fusion"), self.path, (key,)).members
         if members == "all":
             return self.features
         check_names(members, catalogue.keys("feature"), self.path, f"{key}.members", "a feature")
@@ -140,8 +141,13 @@ class Settings(Section):
                 check_names(change, list(Training.model_fields), self.path, "ablate.changes", "a setting of `training`")
                 self.network(key, change)
 
+    def _mapping(self, key: str, family: catalogue.Family) -> dict[str, Any]:
+        """A method's own mapping; of a name that somebody typed, perhaps."""
+        check_names([key], catalogue.keys(family), self.path, "", f"a {family}")
+        return self.methods[key]
+
     def _part(self, key: str, part: str, model: type[SectionType]) -> SectionType:
-        mapping = self.methods[key]
+        mapping = self._mapping(key, "feature")
         if part not in mapping:
             raise PipelineError(f"{self.path}: `{key}.{part}` is missing; add that mapping")
         return validated(model, mapping[part], self.path, (key, part))

@@ -5,41 +5,66 @@ them, but whoever reads the table will choose, and test is for what was chosen.
 """
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline import layout, progress, settings
 from pipeline.data.contract import load_manifest, load_split
+from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
 from pipeline.networks.parts.switches import Senseless
-from pipeline.settings import Settings
-from pipeline.training.loop import Diverged
+from pipeline.settings import Settings, Training
+from pipeline.training.loop import Diverged, Task
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.prediction import predict
+from pipeline.training.processes import refuse_several
 from pipeline.training.tasks import make_task, work_folder_of
 from pipeline.training.tuning import Trained, tune_and_train
 
 AS_IT_IS: dict[str, Any] = {}
+SEEN_IN_NETWORK = {"activation", "dropout", "batch_norm", "pooling"}  # what these change, its description shows
 
 
-def run(key: str) -> None:
-    """Train the network as it is and once with each change; a killed run goes on with the change it was at."""
+def run(key: str | None = None) -> None:
+    """Train the network as it is and once with each change; a killed run goes on with the change it was at.
+
+    Args:
+        key: of the network; None: every one of `ablate.networks`.
+    """
     keep_freed_memory()
+    refuse_several("ablate")
     chosen = settings.load()
+    keys = chosen.ablate.networks if key is None else [key]
+    if not keys:
+        raise PipelineError(
+            "params.yaml: `ablate.networks` is empty; list networks there, or name one on the command line"
+        )
+    for one in keys:
+        chosen.network(one)  # a wrong name is told before the first training
+    for one in keys:
+        _run(one, chosen)
+
+
+def _run(key: str, chosen: Settings) -> None:
     manifest = load_manifest()
     splits = {name: load_split(name) for name in ("train", "val")}
-    rows = []
-    works = []
+    rows, works, first = [], [], ""
     for change in [AS_IT_IS, *chosen.ablate.changes]:
         name = ", ".join(f"{name}: {_word(value)}" for name, value in change.items()) or "as it is"
         progress.say(f"ablate {key}: {name}")
         try:
-            row, work = _row(key, chosen, change, manifest, splits)
+            parameters = chosen.network(key, change)
+            task = make_task(key, chosen, parameters, manifest, splits)
+            what = _description(task, parameters)
+            first = first or what
+            if change and what == first:
+                raise Senseless(f"{key} is so already")
+            work = work_folder_of(f"ablate-{key}", chosen, parameters, manifest, task)
             works.append(work)
-        except Diverged as error:
-            row = {"error": None, "note": f"diverged: {error}"}
+            row = _row(key, chosen, parameters, task, splits["val"].labels, work)
         except Senseless as error:
             row = {"error": None, "note": str(error)}
         rows.append({"change": name, **row})
@@ -51,18 +76,35 @@ def run(key: str) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _description(task: Task, parameters: Training) -> str:
+    """Equal where two trainings are the same, whatever their switches are called."""
+    return f"{task.build()} {parameters.model_dump(exclude=SEEN_IN_NETWORK)}"
+
+
 def _row(
-    key: str, chosen: Settings, change: dict[str, Any], manifest: dict[str, Any], splits: dict[str, Any]
-) -> tuple[dict[str, Any], Any]:
-    parameters = chosen.network(key, change)
-    task = make_task(key, chosen, parameters, manifest, splits)
-    work = work_folder_of(f"ablate-{key}", chosen, parameters, manifest, task)
-    if (work / "row.json").exists():
-        return read_json(work / "row.json", f"ablate@{key}"), work
-    trained = tune_and_train(f"ablate {key}", task, parameters, work)
-    wrong = predict(trained.network, task, task.val).argmax(axis=1) != splits["val"].labels
+    key: str, chosen: Settings, parameters: Training, task: Task, labels: np.ndarray, work: Path
+) -> dict[str, Any]:
+    """A finished row is read, another one trained.
+
+    Unlike a network of the comparison, a row takes over no tries from another list of rates: all get the same.
+    """
+    own = work / " ".join(f"{rate:g}" for rate in sorted(parameters.learning_rates))
+    if not (own / "row.json").exists():
+        write_json(own / "row.json", _trained_row(key, chosen, parameters, task, labels, own))
+    row: dict[str, Any] = read_json(own / "row.json", f"ablate@{key}")
+    return row
+
+
+def _trained_row(
+    key: str, chosen: Settings, parameters: Training, task: Task, labels: np.ndarray, work: Path
+) -> dict[str, Any]:
+    try:
+        trained = tune_and_train(f"ablate {key}", task, parameters, work)
+    except Diverged as error:
+        return {"error": None, "note": f"diverged: {error}"}
+    wrong = predict(trained.network, task, task.val, parameters.views).argmax(axis=1) != labels
     low, high = wilson_interval(int(wrong.sum()), len(wrong), chosen.evaluation.confidence)
-    row = {
+    return {
         "error": 100 * float(wrong.mean()),
         "low": 100 * low,
         "high": 100 * high,
@@ -73,8 +115,6 @@ def _row(
         "note": "",
         **_inside(trained),
     }
-    write_json(work / "row.json", row)
-    return row, work
 
 
 def _inside(trained: Trained) -> dict[str, float | None]:

@@ -29,9 +29,17 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint: tensors and plain values only; None where there is none, or a damaged one."""
+    """Read a checkpoint: tensors and plain values only; None where there is none, or a damaged one.
+
+    Raises:
+        PipelineError: it may not be read, and so might be overwritten.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise PipelineError(
+            f"{path}: the checkpoint cannot be read ({error.strerror}); mend that, or delete it"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
         return None
     return state

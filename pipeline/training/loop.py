@@ -33,7 +33,8 @@ from pipeline.training.statistics import first_not_finite, watched
 
 GUESSING = 2  # epochs in a row, after which a network that had learned something is given up
 GUESSES_BETTER = 0.1  # share by which guessing may be beaten and still is guessing
-LEARNED_FROM = 5000  # images of train that a network may compute something from before it is trained
+LEARNED_FROM = 5000  # images of train that a network may compute something from before it is trained;
+PIXELS_LEARNED_FROM = 12_000_000  # fewer, where they are large: what it computes is about their pixels
 
 Advance = Callable[[int, str], None]
 
@@ -93,20 +94,33 @@ def fit(
 
     Raises:
         Diverged: the loss is no longer finite; the last good checkpoint stays.
-        PipelineError: a batch does not fit into memory, a checkpoint belongs to other settings or cannot be written.
+        PipelineError: the network or a batch does not fit into memory, a checkpoint belongs to other settings or
+            cannot be written.
     """
-    run = Run(task, settings, learning_rate, epochs)
+    run = _run(task, settings, learning_rate, epochs)
     progress = run.progress
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
         run.load_state_dict(state)
         advance(progress.epoch * len(task.train), "resumed")
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
         row = _epoch(run, advance)
-        advance(0, f"val error {row['val_error']:.1%}")
         if checkpoint is not None and task.processes.first:
             save_checkpoint(checkpoint, run.state_dict())
+        advance(0, f"val error {row['val_error']:.1%}")
     run.network.load_state_dict(run.best)
     return run.network, progress
+
+
+def _run(task: Task, settings: Training, learning_rate: float, epochs: int) -> Run:
+    try:
+        return Run(task, settings, learning_rate, epochs)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    raise PipelineError(
+        f"the network does not fit into the memory of {task.device}; make it narrower by its `width`, where it has "
+        "one, or take a smaller one"
+    )
 
 
 def _epoch(run: Run, advance: Advance) -> dict[str, float]:
@@ -115,7 +129,7 @@ def _epoch(run: Run, advance: Advance) -> dict[str, float]:
         row = run.train_epoch(advance)
         run.close_epoch(row)
         return row
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
     # Only out here, where the error and the calls it came from are forgotten, is the batch's memory free again.
@@ -145,6 +159,7 @@ class Run:
         self.total = self.steps * epochs
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
+        self.broken = torch.full((), -1, device=task.device)  # the first step whose loss was no finite number
         largest = float(task.train.labels.bincount().max()) / len(task.train)
         self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
         self.best = _copy(self.network)
@@ -154,23 +169,26 @@ class Run:
     def largest_batch(self) -> int:
         """How many images fit into memory at once: tried with empty images, half as many each time.
 
-        Only the gradients of this batch are made and forgotten; weights and statistics stay.
+        Only the gradients of this batch are made and forgotten; weights and statistics stay. What the optimiser keeps
+        for each weight has its place, whether it has had a step yet or not.
         """
         self.optimizer.zero_grad()
         self.network.eval()  # where nothing waits for other processes
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        momenta = [] if self.progress.epoch else [torch.empty_like(parameter) for parameter in trained]
         size, shape = self.settings.batch_size // 2, self.task.train.batch(np.arange(1)).shape[1:]
         while size > 1:
             try:
                 images = torch.zeros((size, *shape), dtype=torch.uint8, device=self.task.device)
                 scores = forward(self.network, to_input(images, self.task.normalisation), self.task.precision)
-                self.criterion(scores, torch.zeros(size, dtype=torch.long, device=self.task.device)).backward()
+                loss = self.criterion(scores, torch.zeros(size, dtype=torch.long, device=self.task.device))
+                torch.autograd.grad(loss, trained)  # unlike backward, it tells other processes nothing
                 return size
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 size //= 2
-            finally:
-                self.optimizer.zero_grad()
+        del momenta
         return 1
 
     def train_epoch(self, advance: Advance) -> dict[str, float]:
@@ -209,9 +227,10 @@ class Run:
         task = self.task
         scores = forward(network, batch.x, task.precision)
         loss = self.criterion(scores, batch.labels)
+        self.broken = torch.where((self.broken < 0) & ~loss.detach().isfinite(), step, self.broken)
         # On a GPU, asking makes it wait; at an epoch's end nothing may slip through to the checkpoint.
         if task.device.type == "cpu" or step % 20 == 0 or (step + 1) % self.steps == 0:
-            self._must_be_finite(loss, batch.x, step, rate)
+            self._must_be_finite(loss, batch.x, step)
         self.optimizer.zero_grad()
         (loss * batch.weight).backward()
         self.optimizer.step(rate, step / self.total)
@@ -221,15 +240,21 @@ class Run:
             return loss.detach() * 0, loss.detach() * 0
         return loss.detach() * len(batch.labels), (scores.detach().argmax(dim=1) != batch.labels).sum()
 
-    def _must_be_finite(self, loss: torch.Tensor, x: torch.Tensor, step: int, rate: float) -> None:
+    def _must_be_finite(self, loss: torch.Tensor, x: torch.Tensor, step: int) -> None:
         if math.isfinite(self.task.processes.total(loss.detach())):  # of all, so that all stop together
             return
-        layer = first_not_finite(self.network, x)
+        first = int(self.broken) if self.broken >= 0 else step  # if it was another process's
+        # Seen later, as on a GPU, the weights of all layers are broken.
+        layer = f"the first layer to blame is {first_not_finite(self.network, x)}; " if first == step else ""
         raise Diverged(
-            f"the loss is no longer a finite number at step {step + 1}, in epoch {self.progress.epoch + 1}, at a "
-            f"learning rate of {rate:.3g} (its peak is {self.learning_rate:g}); the first layer to blame is {layer}; "
-            "lower the network's `learning_rates`, the last good checkpoint is kept"
+            f"the loss is no longer a finite number at step {first + 1}, in epoch {self.progress.epoch + 1}, at a "
+            f"learning rate of {self.learning_rate * self.factor(first):.3g} (its peak is {self.learning_rate:g}); "
+            f"{layer}lower the network's `learning_rates`, {self._kept()}"
         )
+
+    def _kept(self) -> str:
+        epoch = self.progress.epoch
+        return f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch had ended, so no checkpoint is there"
 
     def close_epoch(self, row: dict[str, float]) -> None:
         """Look at val, and keep these weights if they are the best so far."""
@@ -250,7 +275,7 @@ class Run:
         if not math.isfinite(seen["loss"]):
             raise Diverged(
                 f"the loss on val is no longer a finite number after epoch {progress.epoch + 1}, at a peak rate "
-                f"of {self.learning_rate:g}; lower `learning_rates`, the last good checkpoint is kept"
+                f"of {self.learning_rate:g}; lower the network's `learning_rates`, {self._kept()}"
             )
         row |= {f"val_{name}": value for name, value in seen.items()}
         if (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
@@ -324,7 +349,8 @@ def _compiled(network: nn.Module, task: Task) -> Any:
 def _learn_from_train(network: nn.Module, task: Task) -> None:
     learn = getattr(network, "learn_from", None)
     if learn is not None:
-        count = min(LEARNED_FROM, len(task.train))
+        height, width = task.train.image_size
+        count = min(LEARNED_FROM, len(task.train), max(1, PIXELS_LEARNED_FROM // (height * width)))
         numbers = generator(task.seed, "learned from").permutation(len(task.train))[:count]
         learn(to_input(task.train.batch(numbers), task.normalisation))
 

@@ -6,6 +6,7 @@ import ctypes
 
 import torch
 
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
 
@@ -27,6 +28,7 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(mallopt(_TRIM_THRESHOLD, largest))
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether it says so: of a GPU, or of the processor, for which torch has no class."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def out_of_memory(error: Exception) -> bool:
+    """Whether it says so: of a GPU or one of its libraries, or of the processor, for which torch has no class."""
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or any(sign in str(error) for sign in OUT_OF_MEMORY)

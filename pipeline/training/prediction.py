@@ -51,6 +51,8 @@ def predict(network: nn.Module, on: On, images: Images, views: str = "single") -
     """
     network.eval()
     mine = np.array_split(np.arange(len(images)), on.processes.world)[on.processes.rank]
+    own = len(mine)
+    mine = mine if own else np.arange(1)  # of fewer images than processes; they are left out below
     parts, start, size = [], 0, EVAL_BATCH
     while start < len(mine):
         try:
@@ -58,11 +60,11 @@ def predict(network: nn.Module, on: On, images: Images, views: str = "single") -
             seen = [weight * forward(network, view, on.precision) for weight, view in _views(x, views)]
             parts.append(torch.stack(seen).sum(0))
             start += size
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if size == 1 or not out_of_memory(error):
                 raise
             size //= 2
-    return on.processes.gather(torch.cat(parts).cpu().numpy())
+    return on.processes.gather(torch.cat(parts)[:own].cpu().numpy())
 
 
 def evaluate(network: nn.Module, on: On, images: Images, criterion: Criterion) -> dict[str, float]:

@@ -102,11 +102,31 @@ def together(device: torch.device) -> Iterator[Processes]:
             dist.destroy_process_group()
 
 
+def refuse_several(stage: str) -> None:
+    """For stages that train in one process.
+
+    Raises:
+        PipelineError: torchrun started several.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise PipelineError(f"{stage} runs in one process; start it without torchrun")
+
+
 def local_device(device: torch.device) -> torch.device:
-    """The GPU of this process among those of its machine."""
+    """The GPU of this process among those of its machine.
+
+    Raises:
+        PipelineError: there are more processes than GPUs.
+    """
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= there:
+            raise PipelineError(
+                f"torchrun started process {number + 1} on this machine, which has {there} GPU{'s' * (there != 1)}; "
+                f"give it --nproc-per-node {there}"
+            )
+        torch.cuda.set_device(number)
+        return torch.device("cuda", number)
     return device
 
 

@@ -23,6 +23,7 @@ WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
 MUON_SINCE = 2024  # its publication, so that no older network's was trained by it
 SCHEDULES_SINCE = 2018  # older networks' rates fell in steps, or not at all
 SCHEDULES = {"one_cycle": "a one-cycle learning rate", "cosine": "a learning rate that falls like a cosine", "step": ""}
+SMOOTHING_SINCE = 2016  # label smoothing, and averages over the last steps
 SWITCHES = ("activation", "dropout", "batch_norm", "pooling", "start")
 
 
@@ -71,8 +72,17 @@ def variant(key: str, settings: Training, image_shape: tuple[int, int, int]) -> 
     method = catalogue.BY_KEY[key]
     built: str = method.load().variant(settings, image_shape)
     muon = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
-    schedule = SCHEDULES[settings.schedule] if method.year < SCHEDULES_SINCE else ""
-    return listed(built, *_switched(settings), muon, schedule)
+    schedule = SCHEDULES[settings.schedule]
+    rise = "a learning rate that rises at first" if settings.schedule == "step" and settings.warm_up > 0 else ""
+    schedule = schedule or rise if method.year < SCHEDULES_SINCE else ""
+    return listed(built, *_switched(settings), muon, schedule, *_since_2016(method.year, settings))
+
+
+def _since_2016(year: int, settings: Training) -> list[str]:
+    if year >= SMOOTHING_SINCE:
+        return []
+    smoothing = f"label smoothing {settings.label_smoothing:g}" if settings.label_smoothing else ""
+    return [smoothing, "averaged weights" if settings.average is not None else ""]
 
 
 def _switched(settings: Training) -> list[str]:

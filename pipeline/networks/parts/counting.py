@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.networks.parts.layers import LocallyConnected2d, PartialConv2d, Subsampling
+from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d, PartialConv2d, Subsampling
 
 #: Shown in a table of layers even where they hold no parameters: what a reader counts a network's layers by.
 POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, Subsampling)
+SHOWN = (*POOLING, EuclideanRadialBasis)
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Layer:
         output: shape of what it gives for one image: (channels, H, W) or (units,). Of a convolution or pooling
             H = (H_in − K + 2P)/S + 1, rounded down.
         parameters: trained numbers.
-        multiply_adds: for one image.
+        multiply_adds: for one image; a square added counts as one.
     """
 
     name: str
@@ -35,13 +36,13 @@ class Layer:
 
 
 def table(network: nn.Module, image_shape: tuple[int, int, int]) -> list[Layer]:
-    """Every layer that has parameters or pools, in the order in which an image of (channels, H, W) meets them."""
+    """Every layer that has parameters, pools or compares, in the order that an image of (channels, H, W) meets them."""
     rows: list[Layer] = []
     named = {module: name for name, module in network.named_modules() if not list(module.children())}
 
     def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         parameters = count_parameters(module)
-        if parameters or isinstance(module, POOLING):
+        if parameters or isinstance(module, SHOWN):
             kind = _kind(module)
             rows.append(Layer(named[module], kind, list(output.shape[1:]), parameters, _multiply_adds(module, output)))
 
@@ -92,6 +93,8 @@ def _watch(network: nn.Module, modules: list[nn.Module], note: Any, image_shape:
 def _multiply_adds(module: nn.Module, output: torch.Tensor) -> int:
     if isinstance(module, LocallyConnected2d):
         return module.weight.numel()
+    if isinstance(module, EuclideanRadialBasis):
+        return module.pictures.numel()
     if not isinstance(module, (nn.Conv2d, nn.Linear)):
         return 0
     per_number: float = module.weight[0].numel()
@@ -112,6 +115,8 @@ def _kind(module: nn.Module) -> str:
         return ("max" if isinstance(module, nn.MaxPool2d) else "average") + f" pooling {_window(module)}"
     if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)):
         return "pooling over all places" if module.output_size == 1 else "pooling"
+    if isinstance(module, EuclideanRadialBasis):
+        return "distances to pictures"
     if isinstance(module, LocallyConnected2d):
         return f"local, unshared K={module.kernel}"
     return {"Subsampling": "trained subsampling K=2 S=2"}.get(type(module).__name__, type(module).__name__)

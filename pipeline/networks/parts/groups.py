@@ -14,7 +14,8 @@ class Group:
     Attributes:
         parameters: they.
         rate: times the learning rate.
-        until: share of the training after which they stay as they are; the rate falls to 0 there in a straight line.
+        until: share of the training after which they stay as they are; the scheduled rate is multiplied by a line
+            that falls to 0 there.
         orthogonal: Muon, where the optimiser is muon; else SGD.
         decay: times the weight decay.
         momentum: in the place of the settings'; None: as they say.

@@ -49,7 +49,10 @@ class SquareConv2d(nn.Conv2d):
 
 
 class Subsampling(nn.Module):
-    """LeNet's pooling: sum over 2×2, times a trained coefficient, plus a trained bias; one of each per map."""
+    """LeNet's pooling: mean over 2×2, times a trained coefficient, plus a trained bias; one of each per map.
+
+    The paper adds the four numbers; a coefficient four times as large makes that the same.
+    """
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -60,6 +63,20 @@ class Subsampling(nn.Module):
         """(B, maps, H, W) → (B, maps, H/2, W/2)."""
         pooled = nn.functional.avg_pool2d(x, 2)
         return pooled * self.coefficient[:, None, None] + self.bias[:, None, None]
+
+
+class EuclideanRadialBasis(nn.Module):
+    """Minus the squared distance to each class's picture (equation 7), which is not trained (LeNet-5's output)."""
+
+    def __init__(self, pictures: torch.Tensor) -> None:
+        """pictures: ±1, (classes, 84)."""
+        super().__init__()
+        self.register_buffer("pictures", pictures)
+        self.pictures: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 84) → (B, classes)."""
+        return -(x[:, None, :] - self.pictures).square().sum(dim=2)
 
 
 class PartialConv2d(nn.Conv2d):

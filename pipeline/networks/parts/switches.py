@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": lambda: nn.ELU(inplace=True),
 }
 NON_LINEAR = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, ScaledTanh)
+WINDOWED = (nn.MaxPool2d, nn.AvgPool2d)
 WEIGHTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
 
 
@@ -52,7 +53,7 @@ def switch(network: nn.Module, key: str, settings: Training) -> nn.Module:
         Senseless: a switch that makes no sense on this network.
     """
     if settings.batch_norm is not None:
-        _batch_norm(network, settings.batch_norm)
+        _batch_norm(network, settings.batch_norm, key)
     if settings.pooling is not None:
         _pool(network, settings.pooling, key)
     if settings.dropout is not None:
@@ -74,7 +75,7 @@ def _places(network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[tupl
     ]
 
 
-def _batch_norm(network: nn.Module, wanted: bool) -> None:
+def _batch_norm(network: nn.Module, wanted: bool, key: str) -> None:
     """Away with all of it, or one after every convolution and hidden full layer of a network that has none."""
     there = _places(network, (nn.BatchNorm1d, nn.BatchNorm2d))
     if wanted and there:
@@ -84,22 +85,34 @@ def _batch_norm(network: nn.Module, wanted: bool) -> None:
             setattr(parent, name, nn.Identity())
             _give_bias(parent, name)
         return
-    for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        children = list(parent.named_children())
-        for (name, child), (_, following) in pairwise(children):
-            if isinstance(child, nn.Conv2d):
-                setattr(parent, name, nn.Sequential(child, nn.BatchNorm2d(child.out_channels)))
-            elif isinstance(child, LocallyConnected2d):
-                setattr(parent, name, nn.Sequential(child, nn.BatchNorm2d(child.weight.shape[2])))
-            elif isinstance(child, nn.Linear) and isinstance(following, NON_LINEAR):
-                setattr(parent, name, nn.Sequential(child, nn.BatchNorm1d(child.out_features)))
+    found = [
+        (parent, name, child, norm)
+        for parent in [module for module in network.modules() if isinstance(module, nn.Sequential)]
+        for (name, child), (_, following) in pairwise(list(parent.named_children()))
+        if (norm := _norm_behind(child, following)) is not None
+    ]
+    if not found:
+        raise Senseless(f"`{key}.batch_norm` is true, but {key} has no hidden layer to normalise; set it to null")
+    for parent, name, child, norm in found:
+        setattr(parent, name, nn.Sequential(child, norm))
+
+
+def _norm_behind(child: nn.Module, following: nn.Module) -> nn.Module | None:
+    """What normalises a convolution's maps, or a hidden full layer's units; None for other modules."""
+    if isinstance(child, nn.Conv2d):
+        return nn.BatchNorm2d(child.out_channels)
+    if isinstance(child, LocallyConnected2d):
+        return nn.BatchNorm2d(child.weight.shape[2])
+    if isinstance(child, nn.Linear) and isinstance(following, NON_LINEAR):
+        return nn.BatchNorm1d(child.out_features)
+    return None
 
 
 def _give_bias(parent: nn.Module, norm: str) -> None:
     """A convolution that left its bias to the normalisation behind it gets one."""
-    names = [name for name, _ in parent.named_children()]
-    before = names.index(norm) - 1
-    child = getattr(parent, names[before]) if before >= 0 else None
+    children = dict(parent.named_children())
+    before = list(children)[: list(children).index(norm)]
+    child = next((children[name] for name in reversed(before) if not isinstance(children[name], WINDOWED)), None)
     if isinstance(child, nn.Conv2d) and child.bias is None:
         child.bias = nn.Parameter(child.weight.new_zeros(child.out_channels))
 
