@@ -110,11 +110,18 @@ def test_other_rates_are_another_row_and_so_is_a_divergence(ablated: Path, monke
 def test_a_change_that_changes_nothing_is_not_trained(ablated: Path) -> None:
     edit(
         ablated,
-        {"ablate.changes": [{"batch_norm": False}, {"views": "mirror"}, {"batch_norm": False, "views": "mirror"}]},
+        {
+            "ablate.changes": [
+                {"batch_norm": False},
+                {"dropout": 0.0},
+                {"views": "mirror"},
+                {"batch_norm": False, "views": "mirror"},
+            ]
+        },
     )
     ablate.run("lenet5")
     rows = read_json(layout.RESULTS / "ablate" / "lenet5" / "table.json", "ablate@lenet5")
-    assert [row["note"] for row in rows] == ["", "lenet5 is so already", "", ""]
+    assert [row["note"] for row in rows] == ["", "lenet5 is so already", "lenet5 is so already", "", ""]
 
 
 def test_views_are_scored_as_the_row_says(ablated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,12 +131,12 @@ def _pool(network: nn.Module, kind: str, key: str) -> None:
 
 
 def _drop(network: nn.Module, share: float, key: str) -> None:
-    """Where the network drops already; else before its last weighted layer."""
+    """Where the network drops already; else before its last weighted layer, unless nothing is to be dropped."""
     layers = _places(network, (nn.Dropout,))
     for _, _, layer in layers:
         assert isinstance(layer, nn.Dropout)
         layer.p = share
-    if not layers:
+    if not layers and share > 0:
         name, last = [(name, module) for name, module in network.named_modules() if isinstance(module, WEIGHTED)][-1]
         above, _, own = name.rpartition(".")
         setattr(network.get_submodule(above), own, nn.Sequential(nn.Dropout(share), last))
