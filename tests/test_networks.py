@@ -533,11 +533,11 @@ def test_a_switch_that_makes_no_sense_is_a_sentence() -> None:
 def test_the_papers_start_is_the_papers() -> None:
     network = build("lenet5", 32, 1, 10, start="paper")
     weight = network.F6.weight.detach()  # type: ignore[union-attr, operator]
-    assert float(weight.abs().max()) <= 2.4 / 120
+    assert float(weight.abs().max()) <= 2.4 / 120 * (1 + 1e-6)  # rounded to float32
     assert float(weight.abs().max()) > 2.2 / 120
     seen = network.C3.weight.detach() * network.C3.mask  # type: ignore[union-attr, operator]
     for row, inputs in zip(seen, lenet5.C3_TABLE, strict=True):
-        assert 0.8 < float(row.abs().max()) * 25 * len(inputs) / 2.4 <= 1
+        assert 0.8 < float(row.abs().max()) * 25 * len(inputs) / 2.4 <= 1 + 1e-6
     vgg = [module for module in build("vgg11", start="paper", width=1.0).modules() if isinstance(module, nn.Conv2d)]
     assert float(vgg[3].weight.detach().std()) == pytest.approx(0.1, rel=0.05)
     convnet = [module for module in build("cuda_convnet", start="paper").modules() if hasattr(module, "weight")]
