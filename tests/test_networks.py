@@ -85,10 +85,8 @@ def test_every_parameter_gets_a_gradient(key: str) -> None:
 @pytest.mark.parametrize("changes", [{}, {"batch_norm": True}, {"dropout": 0.5}])
 @pytest.mark.parametrize("key", KEYS)
 def test_every_parameter_is_trained_in_one_group(key: str, changes: dict[str, Any]) -> None:
-    if key == "perceptron":
-        changes = {
-            name: value for name, value in changes.items() if name != "batch_norm"
-        }  # it has nothing to normalise
+    if key == "perceptron" and "batch_norm" in changes:
+        pytest.skip("it has nothing to normalise")
     network = build(key, **changes)
     grouped = [id(parameter) for group in groups_of(network) for parameter in group.parameters]
     trained = [id(parameter) for parameter in network.parameters() if parameter.requires_grad]

@@ -20,7 +20,7 @@ class SquareConv2d(nn.Conv2d):
     """A convolution that keeps the size of its maps: odd kernel, stride 1, borders of zeros.
 
     Where maps of a few pixels meet many kernels, it is one product of all patches and all kernels: the gradient that
-    oneDNN computes for 512×512 kernels from maps of 2×2 takes a CPU seven times as long. Elsewhere oneDNN is faster,
+    oneDNN computes for 512×512 kernels from maps of 2×2 takes a CPU several times as long. Elsewhere oneDNN is faster,
     since the patches are written out.
     """
 
