@@ -72,6 +72,20 @@ def test_muon_is_named_where_the_publication_did_not_have_it(key: str, optimizer
     assert ("trained by Muon" in variant(key, chosen, (3, 32, 32))) == said
 
 
+@pytest.mark.parametrize(
+    ("key", "optimizer", "said"),
+    [
+        ("lenet5", "levenberg_marquardt", "a one-cycle learning rate"),
+        ("lenet5", "sgd", "trained by SGD with momentum; a one-cycle learning rate"),
+        ("lenet5_modern", "levenberg_marquardt", "trained by Levenberg and Marquardt's method"),
+    ],
+)
+def test_what_moved_the_weights_is_named_where_it_is_not_the_publications(key: str, optimizer: str, said: str) -> None:
+    plan = PLAN | {"optimizer": optimizer, "start": "paper" if key == "lenet5" else None, "weight_decay": 0.0}
+    words = variant(key, catalogue.BY_KEY[key].load().Settings(**plan), (1, 32, 32))
+    assert words == said if key == "lenet5" else said in words
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_every_parameter_gets_a_gradient(key: str) -> None:
     network = build(key)

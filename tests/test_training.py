@@ -41,6 +41,7 @@ PLAN: dict[str, Any] = {
     "batch_size": 16,
     "optimizer": "sgd",
     "momentum": 0.9,
+    "damping": 0.02,
     "weight_decay": 5e-4,
     "schedule": "one_cycle",
     "warm_up": 0.2,
@@ -138,6 +139,7 @@ def with_batch_norm() -> nn.Module:
     [
         (with_dropout, {}),
         (with_batch_norm, {"optimizer": "muon", "momentum": 0.6, "average": 0.9}),
+        (with_dropout, {"optimizer": "levenberg_marquardt", "learning_rates": [0.001]}),
     ],
 )
 @pytest.mark.parametrize("after", [10, 150, 250])
@@ -305,6 +307,24 @@ def test_sgd_is_nesterovs_with_decay_by_hand() -> None:
         velocity = 0.5 * velocity + decayed
         weight -= 0.1 * (decayed + 0.5 * velocity)
         assert layer.weight.item() == pytest.approx(weight, rel=1e-6)
+
+
+def test_levenberg_and_marquardt_divide_each_gradient_by_its_curvature() -> None:
+    layer = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, -2.0]]))
+    plan = PLAN | {"optimizer": "levenberg_marquardt", "momentum": 0.5, "weight_decay": 0.25, "damping": 0.5}
+    optimizer = Optimizer(layer, Training(**plan))
+    weight, velocity = np.array([1.0, -2.0]), np.zeros(2)
+    for gradient, curved in (([1.0, 4.0], [0.0, 1.5]), ([-3.0, 2.0], [3.5, 0.0])):
+        optimizer.look({layer.weight: torch.tensor([curved])})
+        layer.weight.grad = torch.tensor([gradient])
+        optimizer.step(0.1, progress=0.0)
+        towards = (np.array(gradient) + 0.25 * weight) / (np.array(curved) + 0.5)
+        velocity = 0.5 * velocity + towards
+        weight = weight - 0.1 * (towards + 0.5 * velocity)
+        np.testing.assert_allclose(layer.weight.detach().numpy()[0], weight, rtol=1e-6)
+        assert layer.weight.grad.tolist() == [gradient]  # statistics read it afterwards
 
 
 @pytest.mark.parametrize("size", [16, 2000])

@@ -6,7 +6,8 @@ criterion of equation 9. Departures, stated in the report:
 
 - Weights start with standard deviation fan-in^-½, the rule of the same authors' "Efficient BackProp" (1998). The
   paper's ±2.4/fan-in is there as the switch `start: paper`.
-- Mini-batches and momentum in the place of single images and the diagonal of the Hessian.
+- Mini-batches and momentum in the place of single images, and SGD in the place of the stochastic Levenberg-Marquardt
+  method of appendix C, which is there as `optimizer: levenberg_marquardt`.
 - Images of other sizes are brought to 32×32 (smaller ones by continuing their border, larger ones by averaging), and
   colour images enter C1 with three channels.
 - Classes that aren't the ten digits have random codes for pictures.
@@ -42,6 +43,8 @@ class Settings(Training):
 
 class LeNet5(nn.Sequential):
     """The layers, named as in the paper."""
+
+    rubbish = RUBBISH
 
     def __init__(self, channels: int, classes: int, start: Callable[[nn.Module], None]) -> None:
         super().__init__()
@@ -85,4 +88,5 @@ def build(settings: Settings, image_shape: tuple[int, int, int], classes: int) -
 def variant(settings: Settings, image_shape: tuple[int, int, int]) -> str:
     """What is not the paper's network for grey 32×32 images."""
     start = "start with deviation fan-in^-½" if settings.start is None else ""
-    return listed(variant_32(image_shape), start, "weight decay" if settings.weight_decay else "")
+    by_sgd = "trained by SGD with momentum" if settings.optimizer == "sgd" else ""
+    return listed(variant_32(image_shape), start, by_sgd, "weight decay" if settings.weight_decay else "")

@@ -59,8 +59,9 @@ class Training(Switches):
     trial_epochs: Positive
     epochs: Positive
     batch_size: Positive
-    optimizer: Literal["sgd", "muon"]
+    optimizer: Literal["sgd", "muon", "levenberg_marquardt"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    damping: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     schedule: Literal["one_cycle", "cosine", "step"]
     warm_up: Annotated[float, Field(ge=0, lt=1)]

@@ -23,6 +23,7 @@ from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.batches import Batch, batches
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.curvature import IMAGES, curvature
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.memory import out_of_memory
 from pipeline.training.optimizers import Optimizer
@@ -194,6 +195,8 @@ class Run:
     def train_epoch(self, advance: Advance) -> dict[str, float]:
         """Every image once, in a new order; gives the learning rate at its end, and loss and error on the way."""
         task, epoch, size = self.task, self.progress.epoch, self.settings.batch_size
+        if self.optimizer.needs_curvature:
+            self._look_at_curvature()
         self.network.train()
         # Dropout draws from torch's own generator: keyed like all else, so that a resumed run draws the same.
         torch.manual_seed(seed_for(task.seed, f"dropout {epoch} {task.processes.rank}"))
@@ -221,6 +224,16 @@ class Run:
             "train_loss": task.processes.total(loss) / len(order),
             "train_error": task.processes.total(wrong) / len(order),
         }
+
+    def _look_at_curvature(self) -> None:
+        """On images and answers that are the same in all processes, and for a resumed run."""
+        task, step = self.task, f"curvature {self.progress.epoch}"
+        numbers = generator(task.seed, step).permutation(len(task.train))[:IMAGES]
+        random = torch.Generator().manual_seed(seed_for(task.seed, step))
+        self.network.eval()
+        found = curvature(self.network, to_input(task.train.batch(numbers), task.normalisation), self.settings, random)
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        self.optimizer.look(dict(zip(trained, found, strict=True)))
 
     def _step(self, network: nn.Module, batch: Batch, step: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the sums of the losses and of the mistakes over this process's share of the batch."""

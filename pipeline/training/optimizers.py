@@ -1,4 +1,4 @@
-"""What moves the weights: SGD with Nesterov's momentum, and Muon for the kernels of convolutions."""
+"""What moves the weights: SGD with Nesterov's momentum, Muon for the kernels of convolutions, Levenberg-Marquardt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             kernels = [kernel for kernel in group["params"] if kernel.grad is not None]
             gradients = [kernel.grad for kernel in kernels]
-            buffers = [self._momentum(kernel) for kernel in kernels]
+            buffers = [momentum_of(self, kernel) for kernel in kernels]
             # All at once where they can be: a small kernel takes a GPU less time than its launch takes the host.
             torch._foreach_mul_(buffers, group["momentum"])
             torch._foreach_add_(buffers, gradients)
@@ -43,12 +43,45 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_div_(kernels, norms)
             torch._foreach_add_(kernels, updates, alpha=-group["lr"])
 
-    def _momentum(self, kernel: torch.Tensor) -> torch.Tensor:
-        state = self.state[kernel]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(kernel)
-        buffer: torch.Tensor = state["momentum"]
-        return buffer
+
+class LevenbergMarquardt(torch.optim.Optimizer):
+    """SGD with a learning rate for each weight: the common one over (damping + curvature along this weight).
+
+    The stochastic diagonal method of LeCun et al. 1998, appendix C, equation 17, with Nesterov's momentum beside it.
+    The curvature is measured anew before each epoch (`look`), so a checkpoint needs none.
+    """
+
+    def __init__(self, parameters: Iterable[Any], momentum: float, damping: float) -> None:
+        super().__init__(parameters, {"lr": 0.0, "momentum": momentum, "weight_decay": 0.0})
+        self._damping = damping
+        self._curvature: dict[torch.Tensor, torch.Tensor] = {}
+
+    def look(self, curvature: dict[torch.Tensor, torch.Tensor]) -> None:
+        """From now on go by this curvature (≥ 0, of each parameter's shape)."""
+        self._curvature = curvature
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step; a closure is not supported."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            damped = torch._foreach_add([self._curvature[weight] for weight in weights], self._damping)
+            towards = torch._foreach_add([weight.grad for weight in weights], weights, alpha=group["weight_decay"])
+            torch._foreach_div_(towards, damped)
+            momenta = [momentum_of(self, weight) for weight in weights]
+            torch._foreach_mul_(momenta, group["momentum"])
+            torch._foreach_add_(momenta, towards)
+            torch._foreach_add_(towards, momenta, alpha=group["momentum"])
+            torch._foreach_add_(weights, towards, alpha=-group["lr"])
+
+
+def momentum_of(optimizer: torch.optim.Optimizer, weight: torch.Tensor) -> torch.Tensor:
+    """What the optimiser keeps for a weight: zeros at first."""
+    state = optimizer.state[weight]
+    if "momentum" not in state:
+        state["momentum"] = torch.zeros_like(weight)
+    kept: torch.Tensor = state["momentum"]
+    return kept
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
@@ -77,9 +110,14 @@ class Optimizer:
         muon = [group for group in groups if group.orthogonal and settings.optimizer == "muon"]
         rest = [group for group in groups if group not in muon]
         self._parts: list[tuple[torch.optim.Optimizer, list[Group]]] = []
+        self._curved: LevenbergMarquardt | None = None
         if muon:
             self._parts.append((Muon(_mappings(muon, settings, decay=False), 0.0, settings.momentum), muon))
-        if rest:
+        if rest and settings.optimizer == "levenberg_marquardt":
+            mappings = _mappings(rest, settings, decay=True)
+            self._curved = LevenbergMarquardt(mappings, settings.momentum, settings.damping)
+            self._parts.append((self._curved, rest))
+        elif rest:
             sgd = torch.optim.SGD(
                 _mappings(rest, settings, decay=True),
                 lr=0.0,
@@ -88,6 +126,16 @@ class Optimizer:
                 fused=True,
             )
             self._parts.append((sgd, rest))
+
+    @property
+    def needs_curvature(self) -> bool:
+        """Whether each epoch begins with a `look`."""
+        return self._curved is not None
+
+    def look(self, curvature: dict[torch.Tensor, torch.Tensor]) -> None:
+        """Go by this curvature along each trained parameter, until the next look."""
+        assert self._curved is not None
+        self._curved.look(curvature)
 
     def step(self, rate: float, progress: float) -> None:
         """Move all weights.

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline import catalogue
+from pipeline.catalogue import Method
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.networks.parts.sizes import listed
@@ -21,6 +22,7 @@ from pipeline.training.images import Normalisation
 
 WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
 MUON_SINCE = 2024  # its publication, so that no older network's was trained by it
+BY_LEVENBERG_MARQUARDT = ("lenet5",)  # as published
 SCHEDULES_SINCE = 2018  # older networks' rates fell in steps, or not at all
 SCHEDULES = {"one_cycle": "a one-cycle learning rate", "cosine": "a learning rate that falls like a cosine", "step": ""}
 SMOOTHING_SINCE = 2016  # label smoothing, and averages over the last steps
@@ -71,11 +73,20 @@ def variant(key: str, settings: Training, image_shape: tuple[int, int, int]) -> 
     """How the network or its training differs from the publication, in words; "" where it doesn't."""
     method = catalogue.BY_KEY[key]
     built: str = method.load().variant(settings, image_shape)
-    muon = "trained by Muon" if settings.optimizer == "muon" and method.year < MUON_SINCE else ""
     schedule = SCHEDULES[settings.schedule]
     rise = "a learning rate that rises at first" if settings.schedule == "step" and settings.warm_up > 0 else ""
     schedule = schedule or rise if method.year < SCHEDULES_SINCE else ""
-    return listed(built, *_switched(settings), muon, schedule, *_since_2016(method.year, settings))
+    return listed(
+        built, *_switched(settings), _optimizer(method, settings), schedule, *_since_2016(method.year, settings)
+    )
+
+
+def _optimizer(method: Method, settings: Training) -> str:
+    if settings.optimizer == "muon" and method.year < MUON_SINCE:
+        return "trained by Muon"
+    if settings.optimizer == "levenberg_marquardt" and method.key not in BY_LEVENBERG_MARQUARDT:
+        return "trained by Levenberg and Marquardt's method"
+    return ""
 
 
 def _since_2016(year: int, settings: Training) -> list[str]:
