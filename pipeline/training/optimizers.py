@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
 class LevenbergMarquardt(torch.optim.Optimizer):
     """SGD with a learning rate for each weight: the common one over (damping + curvature along this weight).
 
-    The stochastic diagonal method of LeCun et al. 1998, appendix C, equation 17, with Nesterov's momentum beside it.
+    The stochastic diagonal method of LeCun et al. 1998, appendix C, with Nesterov's momentum beside it.
     The curvature is measured anew before each epoch (`look`), so a checkpoint needs none.
     """
 
