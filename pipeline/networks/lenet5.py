@@ -44,7 +44,7 @@ class Settings(Training):
 class LeNet5(nn.Sequential):
     """The layers, named as in the paper."""
 
-    rubbish = RUBBISH
+    rubbish = RUBBISH  # the one more answer of its criterion, for training/curvature.py
 
     def __init__(self, channels: int, classes: int, start: Callable[[nn.Module], None]) -> None:
         super().__init__()
