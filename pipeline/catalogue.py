@@ -293,4 +293,4 @@ def keys(family: Family) -> list[str]:
 
 def by_year(selected: Iterable[str]) -> list[Method]:
     """The named methods, oldest first; within a year in the catalogue's order."""
-    return sorted((BY_KEY[key] for key in selected), key=lambda method: method.year)
+    return sorted((BY_KEY[key] for key in selected), key=lambda method: (method.year, METHODS.index(method)))

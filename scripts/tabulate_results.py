@@ -1,0 +1,148 @@
+"""The tables of measured results: python -m scripts.tabulate_results writes them into README.md and docs/results.md.
+
+They come from reports/published/ and stand between `<!-- table: NAME -->` and `<!-- end -->`; what stands around them
+is written by hand. Exits with 1 and changes nothing where a file names a table that does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline import catalogue
+from pipeline.report.words import seconds
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED = ROOT / "reports" / "published"
+PAGES = ("README.md", "docs/results.md")
+MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
+COLUMNS = ["method", "train", "top-1", "top-5", "val", "training", "on", "settings"]
+WHAT = {"dataset", "budget", "seed", "features", "matchers", "fusions", "networks", "ablate.networks"}  # runs, not how
+Row = dict[str, Any]
+
+
+def filled(text: str) -> str:
+    """A page with its tables written anew.
+
+    Raises:
+        KeyError: it names a table that does not exist.
+    """
+    return MARKED.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
+
+
+def overview() -> str:
+    """Each method's top-1 error on each data set."""
+    results = {name: {row["method"]: row for row in _rows(name, "results")} for name in DATASETS}
+    lines = [["method", *DATASETS.values()]]
+    for method in _in_order({key for rows in results.values() for key in rows}):
+        rows = [results[name].get(method.key) for name in DATASETS]
+        lines.append([f"{method.title} ({method.year})", *("–" if row is None else _error(row) for row in rows)])
+    return _table(lines)
+
+
+def leaderboard(dataset: str) -> str:
+    """Everything measured on a data set with the settings of its table."""
+    rows = {row["method"]: row for row in _rows(dataset, "results")}
+    return _table([COLUMNS, *(_cells(rows[method.key]) for method in _in_order(rows))])
+
+
+def others() -> str:
+    """What was trained with other settings, or on other images."""
+    lines = [["data set", *COLUMNS]]
+    for dataset, title in DATASETS.items():
+        for path in sorted((PUBLISHED / dataset).glob("results-*.json")):
+            link = f"[{title}](../{path.relative_to(ROOT)})"
+            lines += [[link, *_cells(row)] for row in _rows(dataset, path.stem)]
+    return _table(lines)
+
+
+def ablation() -> str:
+    """LeNet-5, modernised, with one thing changed at a time."""
+    found = _rows("cifar10", "ablation-lenet5_modern")
+    lines = [["changed", "val error", "first layer's gradient ÷ last's"]]
+    for row in found["rows"]:
+        error = f"{row['error']:.1f} <sub>{row['low']:.1f}–{row['high']:.1f}</sub>"
+        lines.append([f"`{row['change']}`" if ":" in row["change"] else row["change"], error, _ratio(row)])
+    return _table(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "overview": overview,
+    **{name: partial(leaderboard, name) for name in DATASETS},
+    "others": others,
+    "ablation": ablation,
+}
+
+
+def _rows(dataset: str, name: str) -> Any:
+    return json.loads((PUBLISHED / dataset / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _in_order(keys: Iterable[str]) -> list[catalogue.Method]:
+    """By hand before learned, systems of one feature before those fused of several, oldest first."""
+    return sorted(catalogue.by_year(keys), key=lambda method: (method.era == "learned", method.family == "fusion"))
+
+
+def _cells(row: Row) -> list[str]:
+    """Under COLUMNS."""
+    top5 = "–" if row["top5_error"] is None else f"{row['top5_error']:.2f}"
+    cells = [catalogue.BY_KEY[row["method"]].title, f"{row['train']:,}", _error(row), top5]
+    return [*cells, f"{row['val_top1_error']:.2f}", seconds(row["train_seconds"]), _device(row), _settings(row)]
+
+
+def _error(row: Row) -> str:
+    low, high = row["top1_interval"]
+    views = row.get("views", 1)  # older rows are all of one
+    notes = [f"{views} views"] if views > 1 else []
+    notes += [f"{len(row['seeds'])} seeds"] if len(row["seeds"]) > 1 else []
+    return f"{row['top1_error']:.2f} <sub>{low:.2f}–{high:.2f}</sub>" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _device(row: Row) -> str:
+    return row["device"].removeprefix("cpu: ").replace("(R)", "").replace(" Processor", "")
+
+
+def _settings(row: Row) -> str:
+    """What its command sets beside the data set and the methods, but for other methods' own settings."""
+    words = shlex.split(row["command"])
+    changes = [words[place + 1] for place, word in enumerate(words) if word == "-S"]
+    fused = catalogue.BY_KEY[row["method"]].family == "fusion"
+    kept = []
+    for change in changes:
+        key = change.split("=", 1)[0]
+        section = key.split(".", 1)[0]
+        if key not in WHAT and (fused or section == row["method"] or section not in catalogue.BY_KEY):
+            kept.append(f"`{change}`")
+    return " ".join(kept)
+
+
+def _ratio(row: Row) -> str:
+    return "–" if row["gradient_ratio"] is None else f"{row['gradient_ratio']:.2g}"
+
+
+def _table(lines: list[list[str]]) -> str:
+    head, *body = lines
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *body])
+
+
+def main() -> int:
+    """Write every page; all of them are put together before the first is written."""
+    try:
+        pages = {ROOT / name: filled((ROOT / name).read_text(encoding="utf-8")) for name in PAGES}
+    except KeyError as error:
+        print(f"there is no table {error}; there are {', '.join(TABLES)}", file=sys.stderr)
+        return 1
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""The pages with measured results against reports/published/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import tabulate_results
+from scripts.tabulate_results import MARKED, PAGES, ROOT, TABLES, filled
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_say_what_was_measured(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert filled(text) == text, "write them anew: python -m scripts.tabulate_results"
+
+
+def test_every_table_has_its_place() -> None:
+    pages = [(ROOT / page).read_text(encoding="utf-8") for page in PAGES]
+    assert sorted(found["name"] for text in pages for found in MARKED.finditer(text)) == sorted(TABLES)
+
+
+def test_only_what_stands_between_the_marks_is_written() -> None:
+    text = filled("above\n<!-- table: ablation -->\nold\n<!-- end -->\nbetween\n<!-- end -->\n")
+    assert text.startswith("above\n<!-- table: ablation -->\n| changed |")
+    assert text.endswith("|\n<!-- end -->\nbetween\n<!-- end -->\n")
+    assert "old" not in text
+
+
+def test_a_table_that_does_not_exist_is_named_and_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = {
+        "first.md": "<!-- table: ablation -->\nold\n<!-- end -->\n",
+        "second.md": "<!-- table: x -->\n<!-- end -->\n",
+    }
+    for name, text in pages.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(tabulate_results, "ROOT", tmp_path)
+    monkeypatch.setattr(tabulate_results, "PAGES", tuple(pages))
+    assert tabulate_results.main() == 1
+    assert "no table 'x'" in capsys.readouterr().err
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in pages} == pages
+
+
+def test_other_methods_settings_are_left_out_except_of_a_fusion() -> None:
+    command = (
+        "dvc exp run -S dataset=cifar10 -S 'features=[hog]' -S augmentation.copies=2 -S hog.svm.C=[1] -S gabor.x=2"
+    )
+    own, others = "`augmentation.copies=2` `hog.svm.C=[1]`", "`gabor.x=2`"
+    assert tabulate_results._settings({"method": "hog", "command": command}) == own
+    assert tabulate_results._settings({"method": "xrce2011", "command": command}) == f"{own} {others}"
