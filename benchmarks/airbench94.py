@@ -28,9 +28,9 @@ from pipeline.data.contract import SPLITS, load_manifest, load_split
 from pipeline.device import device_name, pick_device
 from pipeline.settings import Training
 from pipeline.training.images import Images
-from pipeline.training.loop import Task, fit
+from pipeline.training.loop import fit
 from pipeline.training.prediction import predict
-from pipeline.training.tasks import make_task
+from pipeline.training.tasks import Task, make_task
 
 EPOCHS, RATE, RUNS = 10, 0.24, 3
 WITHIN = 1.5  # times the package's time

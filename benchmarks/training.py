@@ -32,6 +32,7 @@ from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.optimizers import Optimizer
 from pipeline.training.prediction import forward
+from pipeline.training.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,11 @@ def _images(case: Case, data_root: Path) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (min(case.images, 512), case.side, case.side, 3), np.uint8)
 
 
-def _task(
-    case: Case, parameters: Training, split: Split, normalisation: Normalisation, device: torch.device
-) -> loop.Task:
+def _task(case: Case, parameters: Training, split: Split, normalisation: Normalisation, device: torch.device) -> Task:
     module = catalogue.BY_KEY[case.network].load()
     data = Images(split, 3, device)
     shape = (3, case.side, case.side)
-    return loop.Task(
+    return Task(
         build=lambda: switch(module.build(parameters, shape, 10), case.network, parameters),
         train=data,
         val=data,
@@ -110,13 +109,13 @@ def _task(
     )
 
 
-def _ours(task: loop.Task, parameters: Training) -> Callable[[], None]:
+def _ours(task: Task, parameters: Training) -> Callable[[], None]:
     """An epoch as `fit` trains it, but for the look at val."""
     run = loop.Run(task, parameters, 0.01, 100)
     return lambda: _waiting(task.device, lambda: run.train_epoch(lambda count, note: None))
 
 
-def _bare(task: loop.Task, parameters: Training) -> Callable[[], None]:
+def _bare(task: Task, parameters: Training) -> Callable[[], None]:
     run = loop.Run(task, parameters, 0.01, 100)
     run.network.train()
     numbers = np.arange(parameters.batch_size)
@@ -132,7 +131,7 @@ def _bare(task: loop.Task, parameters: Training) -> Callable[[], None]:
     return lambda: _waiting(task.device, epoch)
 
 
-def _plain(task: loop.Task, parameters: Training, split: Split) -> Callable[[], None]:
+def _plain(task: Task, parameters: Training, split: Split) -> Callable[[], None]:
     network = task.build().to(task.device)
     optimizer = Optimizer(network, parameters)
     normalisation = task.normalisation

@@ -29,7 +29,7 @@ from pipeline.training.colors import principal_colors
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
 from pipeline.training.schedules import schedule
-from pipeline.training.tasks import work_folder_of
+from pipeline.training.tasks import Task, work_folder_of
 from tests.conftest import DEVICES
 
 CPU = torch.device("cpu")
@@ -78,9 +78,9 @@ def split(count: int, name: str = "train", side: int = 32) -> Split:
 
 def task(
     network: Any = None, precision: torch.dtype = torch.float32, shift: int = 2, device: torch.device = CPU
-) -> loop.Task:
+) -> Task:
     train, val = split(96), split(32, "val")
-    return loop.Task(
+    return Task(
         build=network or (lambda: lenet5_modern.build(lenet5_modern.Settings(**PLAN), (3, 32, 32), 2)),
         train=Images(train, 3, device),
         val=Images(val, 3, device),
@@ -92,7 +92,7 @@ def task(
     )
 
 
-def fit(one: loop.Task, checkpoint: Path | None = None, advance: Any = None, **changes: Any) -> Any:
+def fit(one: Task, checkpoint: Path | None = None, advance: Any = None, **changes: Any) -> Any:
     plan = Training(**(PLAN | changes))
     return loop.fit(one, plan, plan.learning_rates[0], plan.epochs, checkpoint, advance or (lambda count, note: None))
 

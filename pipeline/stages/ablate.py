@@ -17,11 +17,11 @@ from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
 from pipeline.networks.parts.switches import Senseless
 from pipeline.settings import Settings, Training
-from pipeline.training.loop import Diverged, Task
+from pipeline.training.loop import Diverged
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.prediction import predict
 from pipeline.training.processes import refuse_several
-from pipeline.training.tasks import make_task, work_folder_of
+from pipeline.training.tasks import Task, make_task, work_folder_of
 from pipeline.training.tuning import Trained, tune_and_train
 
 AS_IT_IS: dict[str, Any] = {}

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from pipeline.device import to_device
 from pipeline.training.images import to_input
-
-if TYPE_CHECKING:
-    from pipeline.training.loop import Task
+from pipeline.training.tasks import Task
 
 PIXELS_AHEAD = 1 << 23  # that a GPU prepares at once: 8,192 images of 32×32, 167 of 224×224
 

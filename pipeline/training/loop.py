@@ -16,21 +16,20 @@ import torch
 from torch import nn
 
 from pipeline.errors import PipelineError
-from pipeline.networks.parts.switches import Senseless
 from pipeline.randomness import generator, seed_for
 from pipeline.settings import Training
-from pipeline.training.augmentation import Augmenter
 from pipeline.training.average import Average
 from pipeline.training.batches import Batch, batches
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.training.criterion import criterion_of
 from pipeline.training.curvature import IMAGES, curvature
-from pipeline.training.images import Images, Normalisation, to_input
+from pipeline.training.images import to_input
 from pipeline.training.memory import out_of_memory
 from pipeline.training.optimizers import Optimizer
 from pipeline.training.prediction import evaluate, forward
-from pipeline.training.processes import ALONE, Processes
 from pipeline.training.schedules import schedule
 from pipeline.training.statistics import first_not_finite, watched
+from pipeline.training.tasks import Task
 
 GUESSING = 2  # epochs in a row, after which a network that had learned something is given up
 GUESSES_BETTER = 0.1  # share by which guessing may be beaten and still is guessing
@@ -38,21 +37,6 @@ LEARNED_FROM = 5000  # images of train that a network may compute something from
 PIXELS_LEARNED_FROM = 12_000_000  # fewer, where they are large: what it computes is about their pixels
 
 Advance = Callable[[int, str], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained on what."""
-
-    build: Callable[[], nn.Module]
-    train: Images
-    val: Images
-    normalisation: Normalisation
-    augmenter: Augmenter
-    device: torch.device
-    precision: torch.dtype
-    seed: int
-    processes: Processes = ALONE
 
 
 @dataclass
@@ -150,7 +134,7 @@ class Run:
         network = task.build().to(task.device)
         self.network: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _learn_from_train(self.network, task)
-        self.criterion = _criterion(self.network, settings)
+        self.criterion = criterion_of(self.network, settings)
         self.optimizer = Optimizer(self.network, settings)
         self.average = Average(self.network, settings.average) if settings.average is not None else None
         self.joined = task.processes.wrap(self.network)
@@ -329,28 +313,6 @@ class Run:
         self.best = _to(state["best"], device)
         for name, value in state["progress"].items():
             setattr(self.progress, name, value)
-
-
-def _criterion(network: nn.Module, settings: Training) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The network's own, or cross-entropy over classes, or over each class by itself."""
-    own: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = getattr(network, "loss", None)
-    smoothing = settings.label_smoothing
-    if own is not None:
-        if smoothing or settings.output != "softmax":
-            raise Senseless(
-                "this network has a criterion of its own, which knows no `label_smoothing` and no other `output`; set "
-                "them to 0.0 and softmax"
-            )
-        return own
-    if settings.output == "softmax":
-        return nn.CrossEntropyLoss(label_smoothing=smoothing)
-
-    def sigmoid(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        wanted = torch.full_like(scores, smoothing / scores.shape[1])
-        wanted.scatter_(1, labels[:, None], 1 - smoothing + smoothing / scores.shape[1])
-        return nn.functional.binary_cross_entropy_with_logits(scores, wanted, reduction="sum") / len(scores)
-
-    return sigmoid
 
 
 def _compiled(network: nn.Module, task: Task) -> Any:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
+from pipeline.training.criterion import Criterion
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.memory import out_of_memory
 from pipeline.training.processes import Processes
 
 EVAL_BATCH = 512  # images at once; fewer where memory ends
-
-Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class On(Protocol):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from pipeline import catalogue
 from pipeline.data.contract import Split
@@ -13,9 +18,23 @@ from pipeline.settings import Settings, Training
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.colors import principal_colors
 from pipeline.training.images import Images, Normalisation
-from pipeline.training.loop import Task
 from pipeline.training.processes import ALONE, Processes, local_device
 from pipeline.workfolder import work_folder
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what."""
+
+    build: Callable[[], nn.Module]
+    train: Images
+    val: Images
+    normalisation: Normalisation
+    augmenter: Augmenter
+    device: torch.device
+    precision: torch.dtype
+    seed: int
+    processes: Processes = ALONE
 
 
 def channels_of(manifest: dict[str, Any]) -> int:

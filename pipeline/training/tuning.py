@@ -14,7 +14,8 @@ from torch import nn
 from pipeline import progress
 from pipeline.files import write_json
 from pipeline.settings import Training
-from pipeline.training.loop import Advance, Diverged, Progress, Task, fit
+from pipeline.training.loop import Advance, Diverged, Progress, fit
+from pipeline.training.tasks import Task
 
 
 @dataclass(frozen=True)
