@@ -23,7 +23,8 @@ PUBLISHED = ROOT / "reports" / "published"
 PAGES = ("README.md", "docs/results.md")
 MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
-COLUMNS = ["method", "train", "top-1", "top-5", "val", "training", "on", "settings"]
+COLUMNS = ["method", "top-1", "top-5", "val", "training", "on", "settings"]
+LIMITED = "results-*-images"  # where `prepare.train_limit` left fewer
 WHAT = {"dataset", "budget", "seed", "features", "matchers", "fusions", "networks", "ablate.networks"}  # runs, not how
 Row = dict[str, Any]
 
@@ -53,8 +54,21 @@ def leaderboard(dataset: str) -> str:
     return _table([COLUMNS, *(_cells(rows[method.key]) for method in _in_order(rows))])
 
 
+def sizes() -> str:
+    """Top-1 errors on CIFAR-10 by how many images the method learned from."""
+    runs = [_rows("cifar10", path.stem) for path in (PUBLISHED / "cifar10").glob(f"{LIMITED}.json")]
+    runs.sort(key=lambda rows: rows[0]["train"])
+    compared = {row["method"] for row in runs[0]}
+    runs.append([row for row in _rows("cifar10", "results") if row["method"] in compared])
+    lines = [["method", *(f"{rows[0]['train']:,}" for rows in runs)]]
+    for method in _in_order(compared):
+        errors = [{row["method"]: _error(row) for row in rows}[method.key] for rows in runs]
+        lines.append([f"{method.title} ({method.year})", *errors])
+    return _table(lines)
+
+
 def others() -> str:
-    """What was trained with other settings, or on other images."""
+    """What was trained with other settings, or on fewer images."""
     lines = [["data set", *COLUMNS]]
     for dataset, title in DATASETS.items():
         for path in sorted((PUBLISHED / dataset).glob("results-*.json")):
@@ -76,6 +90,7 @@ def ablation() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     **{name: partial(leaderboard, name) for name in DATASETS},
+    "sizes": sizes,
     "others": others,
     "ablation": ablation,
 }
@@ -93,7 +108,7 @@ def _in_order(keys: Iterable[str]) -> list[catalogue.Method]:
 def _cells(row: Row) -> list[str]:
     """Under COLUMNS."""
     top5 = "–" if row["top5_error"] is None else f"{row['top5_error']:.2f}"
-    cells = [catalogue.BY_KEY[row["method"]].title, f"{row['train']:,}", _error(row), top5]
+    cells = [catalogue.BY_KEY[row["method"]].title, _error(row), top5]
     return [*cells, f"{row['val_top1_error']:.2f}", seconds(row["train_seconds"]), _device(row), _settings(row)]
 
 
@@ -106,7 +121,7 @@ def _error(row: Row) -> str:
 
 
 def _device(row: Row) -> str:
-    return row["device"].removeprefix("cpu: ").replace("(R)", "").replace(" Processor", "")
+    return row["device"].removeprefix("cpu: ").removesuffix(", 2 cores").replace("(R)", "").replace(" Processor", "")
 
 
 def _settings(row: Row) -> str:
