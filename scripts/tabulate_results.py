@@ -125,17 +125,19 @@ def _device(row: Row) -> str:
 
 
 def _settings(row: Row) -> str:
-    """What its command sets beside the data set and the methods, but for other methods' own settings."""
+    """What its command sets beside the data set and the methods, as far as it concerns this one."""
     words = shlex.split(row["command"])
     changes = [words[place + 1] for place, word in enumerate(words) if word == "-S"]
-    fused = catalogue.BY_KEY[row["method"]].family == "fusion"
-    kept = []
-    for change in changes:
-        key = change.split("=", 1)[0]
-        section = key.split(".", 1)[0]
-        if key not in WHAT and (fused or section == row["method"] or section not in catalogue.BY_KEY):
-            kept.append(f"`{change}`")
-    return " ".join(kept)
+    kept = [change for change in changes if _concerns(row["method"], change.split("=", 1)[0])]
+    return " ".join(f"`{change}`" for change in kept)
+
+
+def _concerns(method: str, setting: str) -> bool:
+    """Whether a setting can change a method: its own, those of no method, and for a fusion those of features."""
+    section = catalogue.BY_KEY.get(setting.split(".", 1)[0])
+    if section is None:
+        return setting not in WHAT
+    return section.key == method or (catalogue.BY_KEY[method].family == "fusion" and section.family == "feature")
 
 
 def _ratio(row: Row) -> str:

@@ -44,10 +44,10 @@ def test_a_table_that_does_not_exist_is_named_and_nothing_written(
     assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in pages} == pages
 
 
-def test_other_methods_settings_are_left_out_except_of_a_fusion() -> None:
-    command = (
-        "dvc exp run -S dataset=cifar10 -S 'features=[hog]' -S augmentation.copies=2 -S hog.svm.C=[1] -S gabor.x=2"
-    )
-    own, others = "`augmentation.copies=2` `hog.svm.C=[1]`", "`gabor.x=2`"
-    assert tabulate_results._settings({"method": "hog", "command": command}) == own
-    assert tabulate_results._settings({"method": "xrce2011", "command": command}) == f"{own} {others}"
+def test_other_methods_settings_are_left_out_but_a_fusion_has_its_features() -> None:
+    settings = "-S dataset=cifar10 -S 'features=[hog]' -S augmentation.copies=2 -S hog.C=[1] -S gabor.x=2 -S mlp.x=3"
+    row = {"command": f"dvc exp run {settings}"}
+    own, others = "`augmentation.copies=2` `hog.C=[1]`", "`gabor.x=2`"
+    assert tabulate_results._settings(row | {"method": "hog"}) == own
+    assert tabulate_results._settings(row | {"method": "xrce2011"}) == f"{own} {others}"
+    assert tabulate_results._settings(row | {"method": "mlp"}) == "`augmentation.copies=2` `mlp.x=3`"
