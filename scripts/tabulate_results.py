@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import catalogue
+from pipeline.errors import PipelineError
 from pipeline.report.words import seconds
 
 ROOT = Path(__file__).parents[1]
@@ -33,19 +34,17 @@ def filled(text: str) -> str:
     """A page with its tables written anew.
 
     Raises:
-        KeyError: it names a table that does not exist.
+        PipelineError: it names a table that does not exist.
     """
+    for found in MARKED.finditer(text):
+        if found["name"] not in TABLES:
+            raise PipelineError(f"there is no table `{found['name']}`; there are {', '.join(TABLES)}")
     return MARKED.sub(lambda found: found[1] + TABLES[found["name"]]() + found[3], text)
 
 
 def overview() -> str:
     """Each method's top-1 error on each data set."""
-    results = {name: {row["method"]: row for row in _rows(name, "results")} for name in DATASETS}
-    lines = [["method", *DATASETS.values()]]
-    for method in _in_order({key for rows in results.values() for key in rows}):
-        rows = [results[name].get(method.key) for name in DATASETS]
-        lines.append([f"{method.title} ({method.year})", *("–" if row is None else _error(row) for row in rows)])
-    return _table(lines)
+    return _side_by_side({title: _rows(name, "results") for name, title in DATASETS.items()})
 
 
 def leaderboard(dataset: str) -> str:
@@ -56,15 +55,11 @@ def leaderboard(dataset: str) -> str:
 
 def sizes() -> str:
     """Top-1 errors on CIFAR-10 by how many images the method learned from."""
-    runs = [_rows("cifar10", path.stem) for path in (PUBLISHED / "cifar10").glob(f"{LIMITED}.json")]
-    runs.sort(key=lambda rows: rows[0]["train"])
-    compared = {row["method"] for row in runs[0]}
-    runs.append([row for row in _rows("cifar10", "results") if row["method"] in compared])
-    lines = [["method", *(f"{rows[0]['train']:,}" for rows in runs)]]
-    for method in _in_order(compared):
-        errors = [{row["method"]: _error(row) for row in rows}[method.key] for rows in runs]
-        lines.append([f"{method.title} ({method.year})", *errors])
-    return _table(lines)
+    limited = [_rows("cifar10", path.stem) for path in (PUBLISHED / "cifar10").glob(f"{LIMITED}.json")]
+    limited.sort(key=lambda rows: rows[0]["train"])
+    compared = {row["method"] for rows in limited for row in rows}
+    everything = [row for row in _rows("cifar10", "results") if row["method"] in compared]
+    return _side_by_side({f"{rows[0]['train']:,}": rows for rows in [*limited, everything]})
 
 
 def others() -> str:
@@ -103,6 +98,16 @@ def _rows(dataset: str, name: str) -> Any:
 def _in_order(keys: Iterable[str]) -> list[catalogue.Method]:
     """By hand before learned, systems of one feature before those fused of several, oldest first."""
     return sorted(catalogue.by_year(keys), key=lambda method: (method.era == "learned", method.family == "fusion"))
+
+
+def _side_by_side(columns: dict[str, list[Row]]) -> str:
+    """Each method's top-1 error in each of these runs."""
+    runs = [{row["method"]: row for row in rows} for rows in columns.values()]
+    lines = [["method", *columns]]
+    for method in _in_order({key for run in runs for key in run}):
+        errors = [_error(run[method.key]) if method.key in run else "–" for run in runs]
+        lines.append([f"{method.title} ({method.year})", *errors])
+    return _table(lines)
 
 
 def _cells(row: Row) -> list[str]:
@@ -153,8 +158,8 @@ def main() -> int:
     """Write every page; all of them are put together before the first is written."""
     try:
         pages = {ROOT / name: filled((ROOT / name).read_text(encoding="utf-8")) for name in PAGES}
-    except KeyError as error:
-        print(f"there is no table {error}; there are {', '.join(TABLES)}", file=sys.stderr)
+    except PipelineError as error:
+        print(error, file=sys.stderr)
         return 1
     for path, text in pages.items():
         path.write_text(text, encoding="utf-8")

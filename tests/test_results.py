@@ -40,7 +40,7 @@ def test_a_table_that_does_not_exist_is_named_and_nothing_written(
     monkeypatch.setattr(tabulate_results, "ROOT", tmp_path)
     monkeypatch.setattr(tabulate_results, "PAGES", tuple(pages))
     assert tabulate_results.main() == 1
-    assert "no table 'x'" in capsys.readouterr().err
+    assert "no table `x`" in capsys.readouterr().err
     assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in pages} == pages
 
 
