@@ -15,6 +15,7 @@ from pipeline.evaluation.comparison import compare, conditions
 from pipeline.evaluation.metrics import confusion, per_class_error, ranks, top_k_error, wilson_interval
 from pipeline.evaluation.scores import Cost, read_cost, read_scores, write_result
 from pipeline.evaluation.significance import holm, mcnemar, pairwise, places
+from pipeline.evaluation.summary import VERSION
 
 SCORES = np.array([[3, 2, 1, 0], [0, 3, 2, 1], [1, 0, 3, 2], [2, 1, 0, 3]], float)
 
@@ -148,7 +149,7 @@ def _summary(errors: dict[str, tuple[float, float, float]], **other: Any) -> dic
         for key, values in errors.items()
     }  # fmt: skip
     images = {"train": 100, "test": 50}
-    base = {"version": 2, "dataset": "digits", "budget": "demo", "seed": 0, "failed": {}, "images": images}
+    base = {"version": VERSION, "dataset": "digits", "budget": "demo", "seed": 0, "failed": {}, "images": images}
     return base | {"methods": methods, "fingerprints": {"train": "a", "test": "b"}} | other
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
 import io
 import json
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import layout, settings
+from pipeline import catalogue, layout, settings
 from pipeline.data.contract import SPLITS, load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.results import load
@@ -23,7 +24,8 @@ from pipeline.evaluation.scores import Cost, write_result
 from pipeline.features.base import Picture
 from pipeline.files import write_json
 from pipeline.report import gallery, repeat
-from pipeline.report.charts import learning
+from pipeline.report.charts import confidence, learning
+from pipeline.report.charts.base import ERA_COLOURS
 from pipeline.report.charts.names import sides_of_names
 from pipeline.report.words import megabytes, milliseconds, number, seconds, tenths
 from pipeline.stages import compare, evaluate, report
@@ -217,6 +219,108 @@ def test_the_same_inputs_give_the_same_bytes(project: Path) -> None:
     first = page()
     report.run()
     assert layout.PAGE.read_text(encoding="utf-8") == first
+
+
+def test_what_a_guess_is_worth_is_said_as_in_metrics_json(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.8, "color_histogram": 0.2, "lenet5": 0.9}, per_class=40)
+    text = page()
+    section = text[text.index('<section id="confidence">') :].split("</section>")[0]
+    words = " ".join(Tags(section).text.split())
+    methods = json.loads(layout.METRICS.read_text())["methods"]
+    for key, title in (("hog", "HOG + SVM"), ("lenet5", "LeNet-5")):
+        found = methods[key]["calibration"]
+        sure = found["at_least_0.9"]
+        assert sure["answered"] > 0
+        assert (
+            f"Of the guesses to which {title} gave a probability of at least 0.9, which are "
+            f"{tenths(sure['answered'])} % of all, {tenths(sure['error'])} % were wrong"
+        ) in words
+        assert f"{title} {tenths(found['ece_after'])} points" in words
+        assert f"{title} {tenths(found['aurc'])} %" in words
+    for key, values in methods.items():
+        found = values["calibration"]
+        row = next(row for row in section.split("<tr>") if f">{title_of(key)}</th>" in row)
+        assert f'<td class="n">{tenths(found["ece_before"])}</td><td class="n">{tenths(found["ece_after"])}</td>' in row
+    assert '<a href="#confidence">' in text
+    assert "Colour histogram" not in json.dumps(re.findall(r"<svg.*?</svg>", section, re.S))
+
+
+def title_of(key: str) -> str:
+    return catalogue.BY_KEY[key].title
+
+
+def test_the_tables_of_probabilities_hold_every_method_and_end_at_its_error(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.6, "lenet5": 0.9}, per_class=40)
+    evaluate.run()
+    methods = json.loads(layout.METRICS.read_text())["methods"]
+    curves, bins, board = (
+        list(csv.DictReader(path.read_text().splitlines()))
+        for path in (
+            layout.PLOTS / "risk_coverage.csv",
+            layout.TABLES / "reliability.csv",
+            layout.TABLES / "leaderboard.csv",
+        )
+    )
+    for key, values in methods.items():
+        last = [row for row in curves if row["method"] == key][-1]
+        assert float(last["answered"]) == 100
+        assert float(last["error"]) == pytest.approx(values["test"]["top1_error"], abs=1e-3)
+        own = [row for row in bins if row["method"] == key]
+        assert sum(int(row["images"]) for row in own) == 240
+        gaps = [
+            int(row["images"]) * abs(float(row["confidence"]) - float(row["accuracy"]))
+            for row in own
+            if int(row["images"])
+        ]
+        assert sum(gaps) / 240 == pytest.approx(values["calibration"]["ece_after"], abs=1e-3)
+        row = next(row for row in board if row["method"] == key)
+        assert float(row["ece"]) == values["calibration"]["ece_after"]
+        assert float(row["answered_at_0.9"]) == values["calibration"]["at_least_0.9"]["answered"]
+
+
+def test_a_calibration_knows_nothing_of_test(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.6, "lenet5": 0.9}, per_class=20)
+    evaluate.run()
+    before = json.loads(layout.METRICS.read_text())["methods"]["hog"]["calibration"]
+    path = layout.results_of("feature", "hog") / "scores.npz"
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    np.savez(path, **(arrays | {"test": -7 * arrays["test"]}))
+    evaluate.run()
+    after = json.loads(layout.METRICS.read_text())["methods"]["hog"]["calibration"]
+    of_val = ("kind", "slope", "shift", "val_log_loss", "val_ece")
+    assert {name: before[name] for name in of_val} == {name: after[name] for name in of_val}
+    assert before["ece_after"] != after["ece_after"]
+
+
+def test_methods_that_are_never_sure_are_reported_too(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.0, "lenet5": 0.0}, per_class=40)
+    text = page()
+    methods = json.loads(layout.METRICS.read_text())["methods"]
+    assert methods["hog"]["calibration"]["at_least_0.9"] == {"answered": 0, "error": None, "low": None, "high": None}
+    words = " ".join(Tags(text).text.split())
+    for title in ("HOG + SVM", "LeNet-5"):
+        assert f"{title} gave no guess a probability of at least 0.9." in words
+    section = text[text.index('<section id="confidence">') :].split("</section>")[0]
+    assert section.count('<td class="n">0.0</td><td class="n">–</td>') == 2
+
+
+@pytest.mark.parametrize(("eras", "dashed"), [(("hand-crafted", "learned"), False), (("learned", "learned"), True)])
+def test_lines_of_one_era_are_told_apart_by_dashes(eras: tuple[str, str], dashed: bool) -> None:
+    sure = {"answered": 50.0, "error": 1.0}
+    values = {"ece_after": 1.0, "aurc": 2.0, "at_least_0.9": sure}
+    lines = [confidence.Line(f"m{number}", f"Method {number}", era, values) for number, era in enumerate(eras)]
+    curves = [
+        {"method": line.key, "threshold": "50", "answered": str(share), "error": str(share / 10)}
+        for line in lines
+        for share in (50, 100)
+    ]
+    chart = confidence.risk_coverage(curves, lines)
+    drawn = re.findall(r'<g class="mark-line role-mark[^"]*"[^>]*>(.*?)</g>', chart.svg, re.S)
+    assert [re.search(r'stroke="([^"]+)"', group)[1] for group in drawn] == [ERA_COLOURS[era] for era in eras]  # type: ignore[index]
+    assert ["4,3" in group for group in drawn] == [dashed, False]
+    circles = re.findall(r'<g class="mark-symbol role-mark[^"]*"[^>]*>(.*?)</g>', chart.svg, re.S)
+    assert sum(group.count("<path") for group in circles) == 2
 
 
 def damage(key: str, how: str) -> None:

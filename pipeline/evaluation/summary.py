@@ -1,4 +1,4 @@
-"""All scores → metrics.json: errors in percent with intervals, costs, and which ranks are real."""
+"""All scores → metrics.json: errors in percent with intervals, calibration, costs, and which ranks are real."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ import numpy as np
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics, significance
+from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
 from pipeline.evaluation.results import Outcome
 from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 2  # of metrics.json
+VERSION = 3  # of metrics.json
 TOP_5_NEEDS = 6  # classes: with five, five guesses are always right
 
 
-def summarise(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Confidence]) -> dict[str, Any]:
     """What metrics.json holds.
 
     `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py).
     `tied_with_best`: no test tells it from the method with the lowest test error.
+    `calibration`: what its probabilities are worth (confidence.py), in percent.
+
+    Args:
+        settings: of params.yaml.
+        outcome: what lies in results/.
+        confidences: of each method, by its key.
     """
     confidence, classes = settings.evaluation.confidence, len(outcome.manifest["classes"])
     ranks = {
@@ -48,6 +55,7 @@ def summarise(settings: Settings, outcome: Outcome) -> dict[str, Any]:
             "place": list(places[key]),
             "p_equal_to_best": round(p_value, 6),
             "tied_with_best": p_value >= 1 - confidence,
+            "calibration": described(confidences[key]),
             "cost": _cost(result.cost),
         }
     return {
@@ -128,6 +136,8 @@ def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             "first_place": values["place"][0],
             "last_place": values["place"][1],
             "tied_with_best": values["tied_with_best"],
+            "ece": values["calibration"]["ece_after"],
+            f"answered_at_{SURE}": values["calibration"][AT_LEAST]["answered"],
             **values["cost"],
         }
         for key, values in summary["methods"].items()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation import metrics
+from pipeline.evaluation.confidence import Confidence, percent
 from pipeline.evaluation.results import Outcome, Result
 from pipeline.files import atomic
 
@@ -74,6 +76,36 @@ def tuning(results: list[Result]) -> list[dict[str, Any]]:
         for result in results
         for trial in result.tuning
     ]
+
+
+def reliability(confidences: Mapping[str, Confidence]) -> list[dict[str, Any]]:
+    """Do probabilities hold on test? In percent, bin by bin of the calibrated probability of the first guess.
+
+    Columns: `start` and `end` of the bin, its number of `images`, their mean probability (`confidence`), the share of
+    right guesses (`accuracy`) and its interval (`low`, `high`). The last four are empty in a bin without images.
+    """
+    rows = []
+    for key, measured in confidences.items():
+        for found in measured.bins:
+            start, end, count, *shares = astuple(found)
+            values = dict(zip(("confidence", "accuracy", "low", "high"), map(percent, shares), strict=True))
+            rows.append({"method": key, "start": percent(start), "end": percent(end), "images": count} | values)
+    return rows
+
+
+def risk_coverage(confidences: Mapping[str, Confidence]) -> list[dict[str, Any]]:
+    """Error among the surest test images, in percent; at most 100 points a method.
+
+    Columns: the lowest probability that is answered (`threshold`), the share of images `answered` then, and the `error`
+    among those. The last row of a method answers all: its top-1 error.
+    """
+    rows = []
+    for key, measured in confidences.items():
+        curve = measured.curve.thinned()
+        for threshold, answered, error in zip(curve.threshold, curve.answered, curve.error, strict=True):
+            values = {"threshold": threshold, "answered": answered, "error": error}
+            rows.append({"method": key} | {name: percent(float(value)) for name, value in values.items()})
+    return rows
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: list[str]) -> None:

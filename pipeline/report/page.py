@@ -22,6 +22,7 @@ from pipeline.report import gallery, ilsvrc, repeat, trust, words
 from pipeline.report.answer import answer, best_of, error_of
 from pipeline.report.charts import cost, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
+from pipeline.report.confidence import Confidence, confidence
 from pipeline.report.descriptors import descriptors
 from pipeline.report.failures import failures
 from pipeline.report.faults import Faults
@@ -39,6 +40,8 @@ DOWNLOADS = {
     "leaderboard.csv": layout.TABLES / "leaderboard.csv",
     "per_class.csv": layout.TABLES / "per_class.csv",
     "tuning.csv": layout.TABLES / "tuning.csv",
+    "reliability.csv": layout.TABLES / "reliability.csv",
+    "risk_coverage.csv": layout.PLOTS / "risk_coverage.csv",
     "metrics.json": layout.METRICS,
 }
 
@@ -97,6 +100,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "pool": pool,
         "pictures": gallery.pictures(pool, shown, settings.evaluation.gallery),
         "picture_count": settings.evaluation.gallery,
+        "confidence": _confidence(summary, rows, shown),
         "failures": where,
         "best": best,
         "script_data": _script_data(results, pool, where, classes),
@@ -194,6 +198,12 @@ def _learning() -> dict[str, Any]:
         "svm_chart": learning.costs_of_errors(tried, _titles()),
     }
     return charts
+
+
+def _confidence(summary: dict[str, Any], rows: list[dict[str, Any]], shown: list[Result]) -> Confidence:
+    """What the probabilities of all methods are worth, and charts of those that the page compares at first."""
+    tables = _table(layout.TABLES / "reliability.csv"), _table(layout.PLOTS / "risk_coverage.csv")
+    return confidence(summary, rows, shown, *tables)
 
 
 def _script_data(results: list[Result], pool: gallery.Pool, where: Any, classes: list[str]) -> dict[str, Any]:

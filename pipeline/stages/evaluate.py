@@ -3,7 +3,7 @@
 import shutil
 
 from pipeline import layout, settings
-from pipeline.evaluation import tables
+from pipeline.evaluation import confidence, tables
 from pipeline.evaluation.environment import environment
 from pipeline.evaluation.results import load
 from pipeline.evaluation.summary import headline, leaderboard, summarise
@@ -12,7 +12,8 @@ from pipeline.files import write_json
 LEADERBOARD = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error test_top5_low test_top5_high "
     "val_top1_error val_top1_low val_top1_high val_top5_error val_top5_low val_top5_high first_place last_place "
-    "tied_with_best training_seconds prediction_ms megabytes parameters multiply_adds device precision threads views"
+    "tied_with_best ece answered_at_0.9 training_seconds prediction_ms megabytes parameters multiply_adds device "
+    "precision threads views"
 ).split()
 ERRORS = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error training_seconds prediction_ms"
@@ -26,7 +27,8 @@ def run() -> None:
     """
     chosen = settings.load()
     outcome = load(chosen)
-    summary = summarise(chosen, outcome)
+    confidences = confidence.of_all(outcome, chosen.evaluation.confidence)
+    summary = summarise(chosen, outcome, confidences)
     rows = leaderboard(summary)
     for folder in (layout.TABLES, layout.PLOTS):
         shutil.rmtree(folder, ignore_errors=True)
@@ -37,6 +39,11 @@ def run() -> None:
         layout.TABLES / "tuning.csv",
         tables.tuning(outcome.results),
         ["method", "candidate", "value", "val_error", "chosen"],
+    )
+    write(
+        layout.TABLES / "reliability.csv",
+        tables.reliability(confidences),
+        ["method", "start", "end", "images", "confidence", "accuracy", "low", "high"],
     )
     write_json(layout.TABLES / "environment.json", environment())
     write(layout.PLOTS / "errors.csv", [{name: row[name] for name in ERRORS} for row in rows], ERRORS)
@@ -50,6 +57,11 @@ def run() -> None:
         layout.PLOTS / "gradients.csv",
         tables.gradients(outcome.results),
         ["network", "when", "epoch", "number", "layer", "depth", "gradient"],
+    )
+    write(
+        layout.PLOTS / "risk_coverage.csv",
+        tables.risk_coverage(confidences),
+        ["method", "threshold", "answered", "error"],
     )
     write_json(layout.ERRORS, headline(summary))
     write_json(layout.METRICS, summary)
