@@ -47,4 +47,4 @@ format: $(READY)  ## let ruff put the code in form
 	ruff check --fix .
 
 clean:  ## remove what the pipeline made (downloads stay)
-	rm -rf data models features results work reports/metrics.json reports/tables reports/plots reports/errors.json reports/index.html reports/summary.md reports/charts
+	rm -rf data codebooks models features results work reports/metrics.json reports/tables reports/plots reports/errors.json reports/index.html reports/summary.md reports/charts

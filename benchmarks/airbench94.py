@@ -24,7 +24,7 @@ import torch
 from benchmarks.measure import Row, Skipped, cifar_images
 from benchmarks.project import make_project
 from pipeline import settings
-from pipeline.data.contract import SPLITS, load_manifest, load_split
+from pipeline.data.contract import SPLITS, load_split, load_training_data
 from pipeline.device import device_name, pick_device
 from pipeline.settings import Training
 from pipeline.training.images import Images
@@ -74,16 +74,15 @@ def _ours(compiled: bool) -> Callable[[int], tuple[float, float]]:
     """(seconds, test error) of a seed."""
     chosen = settings.load()
     parameters: Training = chosen.network("airbench").model_copy(update={"compile": compiled})
-    splits = {name: load_split(name) for name in SPLITS}
+    data, test = load_training_data(), load_split("test")
 
     def once(seed: int) -> tuple[float, float]:
-        seeded = chosen.model_copy(update={"seed": seed})
         torch.backends.cudnn.benchmark = False
-        task: Task = make_task("airbench", seeded, parameters, load_manifest(), splits)
+        task: Task = make_task("airbench", parameters, chosen.source.augmentation, seed, data, chosen.compute)
         with _timed() as seconds:
             network, _ = fit(task, parameters, RATE, EPOCHS, None, lambda count, note: None)
-        scores = predict(network, task, Images(splits["test"], 3, task.device), parameters.views)
-        return seconds[0], float((scores.argmax(axis=1) != splits["test"].labels).mean())
+        scores = predict(network, task, Images(test, 3, task.device), parameters.views)
+        return seconds[0], float((scores.argmax(axis=1) != test.labels).mean())
 
     return once
 

@@ -17,9 +17,9 @@ import torch
 from benchmarks.measure import PROCESSES, Row, median_seconds
 from pipeline.classifiers.products import products
 from pipeline.classifiers.vectors import Coded, Scaling
+from pipeline.context import Context
 from pipeline.device import device_name, pick_device
 from pipeline.features import color_fv, sift_fv
-from pipeline.features.base import Context
 
 SIDE = 256
 PAPER: dict[str, Any] = {

@@ -20,7 +20,7 @@ import json, sys, tempfile, time
 from pathlib import Path
 import numpy as np, skimage.data
 from pipeline.features import sift_fv
-from pipeline.features.base import Context
+from pipeline.context import Context
 from pipeline.features.extraction import Shards
 
 photograph = np.tile(skimage.data.astronaut(), (2, 2, 1))

@@ -11,10 +11,10 @@ import skimage.data
 
 from pipeline import catalogue, layout
 from pipeline.data.contract import SPLITS, Split
+from pipeline.descriptors.drawing import Picture
 from pipeline.evaluation.scores import Cost, write_result
-from pipeline.features.base import Picture
 from pipeline.files import write_json
-from pipeline.stages.pictures import write_pictures
+from pipeline.sights.drawn import write_pictures
 
 EPOCHS = 20
 

@@ -22,12 +22,12 @@ from torch import nn
 from benchmarks.measure import Row, cifar_images, medians
 from benchmarks.project import make_project
 from pipeline import catalogue, settings
+from pipeline.augmentation.augmenter import Augmenter
 from pipeline.data.contract import Split
 from pipeline.device import device_name, pick_device, pick_precision
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import STILL, Training
 from pipeline.training import loop
-from pipeline.training.augmentation import Augmenter
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.optimizers import Optimizer

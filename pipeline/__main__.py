@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -141,6 +142,56 @@ def compare(
     from pipeline.stages.compare import run
 
     run(first, second)
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="images: files, folders (with all below), patterns, or - for a list on standard input"),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="of a fitted model; `best`: the one that errs least on val; or `all`")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="guesses an image")] = 5,
+    at_least: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="answer “not sure” where the first guess is less probable than this")
+    ] = 0.0,
+    csv: Annotated[str | None, typer.Option(help="write CSV, a row an image, to this file; - for the screen")] = None,
+    json: Annotated[str | None, typer.Option(help="write JSON to this file; - for the screen")] = None,
+    models: Annotated[Path, typer.Option(help="the folder with the fitted models")] = Path("models"),
+    check: Annotated[
+        bool, typer.Option("--check", help="score the stored test images again: does this machine agree with the run?")
+    ] = False,
+) -> None:
+    """Let fitted models guess what is on new photographs."""
+    from pipeline.stages.predict import check as agree
+    from pipeline.stages.predict import run
+
+    chosen = method or ["best"]
+    good = agree(chosen, models) if check else run(paths or [], chosen, top, at_least, csv, json, models) == 0
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def unlike() -> None:
+    """Measure how often each model notices that an image is of none of its classes."""
+    from pipeline.stages.unlike import run
+
+    run()
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help="a fitted network")],
+    onnx: Annotated[Path, typer.Option(help="the file to write")],
+    models: Annotated[Path, typer.Option(help="the folder with the fitted models")] = Path("models"),
+) -> None:
+    """Write a fitted network as ONNX, scaling and normalisation inside, and check it against onnxruntime."""
+    from pipeline.stages.export import run
+
+    run(network, onnx, models)
 
 
 @app.command()

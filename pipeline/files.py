@@ -65,6 +65,11 @@ def read_arrays(path: Path, stage: str) -> dict[str, np.ndarray]:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage {stage}") from error
 
 
+def printable(name: str | Path) -> str:
+    """A file name as valid text: bytes that are no UTF-8 show as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def size_of(folder: Path) -> int:
     """Bytes of all files below `folder`, or of the file itself."""
     if folder.is_file():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 DATA = Path("data")
+CODEBOOKS = Path("codebooks")
 MODELS = Path("models")
 FEATURES = Path("features")
 RESULTS = Path("results")
@@ -31,6 +32,11 @@ FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn", "matcher"
 def stage_of(family: str, key: str) -> str:
     """The stage that makes a method's results, as DVC names it."""
     return f"{FAMILY_FOLDER[family]}@{key}"
+
+
+def model_of(key: str) -> Path:
+    """The folder of one fitted model."""
+    return MODELS / key
 
 
 def results_of(family: str, key: str) -> Path:

@@ -8,6 +8,7 @@ import pytest
 from pipeline import layout, settings
 from pipeline.errors import PipelineError
 from pipeline.files import read_json
+from pipeline.models import network
 from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations
 from pipeline.stages import ablate, prepare
@@ -77,7 +78,7 @@ def test_a_killed_ablation_does_not_train_a_finished_row_again(ablated: Path, mo
             raise KeyboardInterrupt
         return real(title, task, parameters, work)
 
-    monkeypatch.setattr(ablate, "tune_and_train", counted)
+    monkeypatch.setattr(network, "tune_and_train", counted)
     with pytest.raises(KeyboardInterrupt):
         ablate.run("lenet5")
     ablate.run("lenet5")
@@ -96,7 +97,7 @@ def test_other_rates_are_another_row_and_so_is_a_divergence(ablated: Path, monke
             raise KeyboardInterrupt
         return real(title, task, parameters, work)
 
-    monkeypatch.setattr(ablate, "tune_and_train", counted)
+    monkeypatch.setattr(network, "tune_and_train", counted)
     with pytest.raises(KeyboardInterrupt):
         ablate.run("lenet5")
     ablate.run()  # all of `ablate.networks`
@@ -128,11 +129,11 @@ def test_views_are_scored_as_the_row_says(ablated: Path, monkeypatch: pytest.Mon
     edit(ablated, {"ablate.changes": [{"views": "mirror"}]})
     seen: list[str] = []
 
-    def watched(network: Any, on: Any, images: Any, views: str) -> Any:
+    def watched(trained: Any, on: Any, images: Any, views: str) -> Any:
         seen.append(views)
-        return predict(network, on, images, views)
+        return predict(trained, on, images, views)
 
-    monkeypatch.setattr(ablate, "predict", watched)
+    monkeypatch.setattr(network, "predict", watched)
     ablate.run("lenet5")
     assert seen == ["single", "mirror"]
 

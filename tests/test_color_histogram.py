@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
+from pipeline.context import Context
 from pipeline.encoding.kernel_maps import explicit_map
-from pipeline.features.base import Context
 from pipeline.features.color_histogram import Settings, color_histogram, transform
 
 NOISE = np.random.default_rng(1).integers(0, 256, (5, 23, 19, 3), dtype=np.uint8)

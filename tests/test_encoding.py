@@ -16,6 +16,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.mixture import GaussianMixture
 
 from benchmarks import vlfeat
+from pipeline.context import Context
 from pipeline.encoding import bag_of_words, gmm, kmeans
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.half import to_half
@@ -27,7 +28,6 @@ from pipeline.encoding.regions import regions
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
-from pipeline.features.base import Context
 
 
 @pytest.fixture(scope="module")

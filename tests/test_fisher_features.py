@@ -9,10 +9,10 @@ import pytest
 import skimage.data
 import torch
 
+from pipeline.context import Context
 from pipeline.encoding import fisher_feature, fisher_torch
 from pipeline.errors import PipelineError
 from pipeline.features import color_fv, sift_fv, sift_vlad
-from pipeline.features.base import Context
 from tests.conftest import DEVICES
 
 PHOTOGRAPH = skimage.data.astronaut()

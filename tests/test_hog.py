@@ -5,8 +5,8 @@ import pytest
 import skimage.data
 from skimage.feature import hog as reference
 
+from pipeline.context import Context
 from pipeline.errors import PipelineError
-from pipeline.features.base import Context
 from pipeline.features.hog import Settings, cell_histograms, fit, hog, transform
 
 RANDOM = np.random.default_rng(0)

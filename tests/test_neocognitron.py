@@ -7,9 +7,9 @@ import pytest
 import skimage.data
 import torch
 
+from pipeline.context import Context
 from pipeline.errors import PipelineError
 from pipeline.features import neocognitron
-from pipeline.features.base import Context
 from pipeline.features.neocognitron import add_if_silent, winner_take_all
 
 PHOTOGRAPH = skimage.data.astronaut()

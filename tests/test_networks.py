@@ -26,10 +26,10 @@ from pipeline.networks.parts.layers import (
 )
 from pipeline.networks.parts.resnet import Block, Subsample
 from pipeline.networks.parts.switches import switch
+from pipeline.networks.parts.variants import variant
 from pipeline.settings import Training
 from pipeline.training.optimizers import Optimizer
 from pipeline.training.prediction import forward
-from pipeline.training.stored import variant
 from tests.conftest import ROOT
 from tests.test_training import PLAN
 

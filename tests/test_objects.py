@@ -12,6 +12,7 @@ CALM = {"viewpoint": 0.0, "lighting": 0.0, "deformation": 0.0, "clutter": 0.0, "
 
 def objects(per_class: int = 2, **dials: float) -> Objects:
     return Objects(
+        licence="free",
         source="objects",
         image_size=32,
         augmentation=STILL.model_copy(update={"mirror": True, "shift": 4}),

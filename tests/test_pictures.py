@@ -96,13 +96,14 @@ def test_every_feature_with_something_to_show_shows_it(project: Path) -> None:
 
 def test_a_damaged_picture_names_its_stage(project: Path) -> None:
     from pipeline import catalogue
+    from pipeline.descriptors.drawing import Picture
     from pipeline.evaluation.results import Result
     from pipeline.evaluation.scores import Cost
-    from pipeline.features.base import Picture
     from pipeline.report.faults import Faults
     from pipeline.report.sights import sights
+    from pipeline.sights.drawn import write_pictures
 
-    pictures.write_pictures(layout.PICTURES / "hog", [Picture("a caption", np.zeros((4, 4, 3), np.uint8))])
+    write_pictures(layout.PICTURES / "hog", [Picture("a caption", np.zeros((4, 4, 3), np.uint8))])
     cost = Cost(1.0, 1.0, 1, 1, None, "cpu", "fp32", 1)
     result = Result(catalogue.BY_KEY["hog"], {}, cost, [], layout.results_of("feature", "hog"))
     faults = Faults()

@@ -18,18 +18,18 @@ from PIL import Image
 
 from pipeline import catalogue, layout, settings
 from pipeline.data.contract import SPLITS, load_split
+from pipeline.descriptors.drawing import Picture
 from pipeline.errors import PipelineError
 from pipeline.evaluation.results import load
 from pipeline.evaluation.scores import Cost, write_result
-from pipeline.features.base import Picture
 from pipeline.files import write_json
 from pipeline.report import gallery, repeat
 from pipeline.report.charts import confidence, learning
 from pipeline.report.charts.base import ERA_COLOURS
 from pipeline.report.charts.names import sides_of_names
 from pipeline.report.words import megabytes, milliseconds, number, seconds, tenths
+from pipeline.sights.drawn import write_pictures
 from pipeline.stages import compare, evaluate, report
-from pipeline.stages.pictures import write_pictures
 from tests.conftest import ROOT, edit
 
 HOSTILE = ['<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}"]

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+from pipeline.context import Context
 from pipeline.descriptors import keypoints
 from pipeline.encoding.bag_of_words import WordCounter
 from pipeline.errors import PipelineError
-from pipeline.features.base import Context
 from pipeline.features.sift_bow import Settings, fit, transform
 
 PHOTOGRAPH = skimage.data.astronaut()

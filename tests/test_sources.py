@@ -43,6 +43,7 @@ def idx_files(folder: Path, compress: bool, train: int = 20, test: int = 8) -> d
 def idx(url: str | None = None, checksums: dict[str, str] | None = None, classes: list[str] | None = None) -> Idx:
     return Idx(
         source="idx",
+        licence="free",
         path="set",
         url=url,
         checksums=checksums or {},
@@ -105,6 +106,7 @@ def cifar_files(folder: Path, count: int = 10) -> np.ndarray:
 
 def cifar(url: str | None = None, checksums: dict[str, str] | None = None) -> Cifar:
     return Cifar(
+        licence="free",
         source="cifar",
         path="cifar-10-batches-bin",
         url=url,
@@ -176,7 +178,7 @@ def test_cifar_100_takes_the_fine_label(tmp_path: Path) -> None:
 
 
 def test_digits_use_the_whole_range() -> None:
-    source = open_digits(Digits(source="digits", image_size=16, augmentation=STILL))
+    source = open_digits(Digits(source="digits", licence="free", image_size=16, augmentation=STILL))
     batch = source.parts["all"].read(np.arange(50))
     assert batch.images.shape == (50, 16, 16, 3)
     assert batch.images.max() > 240

@@ -10,10 +10,10 @@ import torch
 from scipy.ndimage import correlate
 from skimage.filters import gabor_kernel as reference_kernel
 
+from pipeline.context import Context
 from pipeline.descriptors.filter_banks import gabor_bank, gabor_kernel, leung_malik_bank, odd, responses
 from pipeline.errors import PipelineError
 from pipeline.features import gabor, textons
-from pipeline.features.base import Context
 
 PHOTOGRAPH = skimage.data.astronaut()
 CROPS = np.stack([PHOTOGRAPH[y : y + 40, x : x + 40] for y in range(0, 440, 60) for x in range(0, 440, 60)])

@@ -11,25 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from pipeline import device, settings
-from pipeline.data.contract import Split
+from pipeline.augmentation.augmenter import Augmenter
+from pipeline.augmentation.colors import principal_colors
+from pipeline.data.contract import Split, TrainingData
 from pipeline.errors import PipelineError
+from pipeline.models.network import training_work
+from pipeline.models.recipe import Recipe
 from pipeline.networks import airbench, lenet5, lenet5_modern
 from pipeline.networks.parts.groups import groups_of
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import STILL, Augmentation, Distortion, Training
-from pipeline.training import batches, loop, optimizers, prediction, processes, statistics, stored, tuning
-from pipeline.training.augmentation import Augmenter
+from pipeline.training import batches, loop, optimizers, prediction, processes, statistics, tuning
 from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.training.colors import principal_colors
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
 from pipeline.training.schedules import schedule
-from pipeline.training.tasks import Task, work_folder_of
+from pipeline.training.tasks import Task
 from tests.conftest import DEVICES
 
 CPU = torch.device("cpu")
@@ -472,17 +473,6 @@ def test_a_checkpoint_is_gone_on_from_when_other_rates_are_tried(tmp_path: Path)
     fit(one, tmp_path / "c.pt", forbidden, epochs=1, learning_rates=[0.02, 0.001])
 
 
-def test_a_full_disk_under_the_finished_network_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(weights: Any, path: Path) -> None:
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-
-    monkeypatch.setattr(stored, "save_file", full)
-    found = stored.Stored(nn.Linear(2, 2), (3, 32, 32), ["a", "b"], Normalisation([0.0] * 3, [1.0] * 3))
-    with pytest.raises(PipelineError, match=r"No space left .*make room on that disk and run again"):
-        stored.store(tmp_path, "lenet5_modern", Training(**PLAN), found)
-    assert not (tmp_path / stored.ARCHITECTURE).exists()
-
-
 def test_a_networks_own_criterion_ignores_nothing_silently() -> None:
     one = task(lambda: lenet5.build(lenet5.Settings(**PLAN), (3, 32, 32), 2))
     for changes in ({"label_smoothing": 0.1}, {"output": "sigmoid"}):
@@ -906,10 +896,11 @@ def test_a_rate_is_tried_once_whatever_the_list_that_names_it(tmp_path: Path, mo
 
 
 def test_a_list_of_rates_changes_no_work_folder() -> None:
-    chosen, one = settings.load(), task()
+    data = TrainingData(split(4), split(4), ["a", "b"], False, "these images")
 
     def folder(**changes: Any) -> Path:
-        return work_folder_of("cnn-x", chosen, Training(**(PLAN | changes)), {"splits": {}}, one)
+        recipe = Recipe("lenet5", Training(**(PLAN | changes)), 0, STILL)
+        return training_work("cnn-x", recipe, data, settings.load().compute)
 
     assert folder() == folder(learning_rates=[0.3, 0.1])
     assert folder() != folder(momentum=0.5)

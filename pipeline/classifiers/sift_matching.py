@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.descriptors import keypoints
+from pipeline.descriptors.drawing import Picture
 from pipeline.descriptors.drawing import matched as matched_pair
 from pipeline.descriptors.matching import FEWEST, Keypoints, ratio_matches, verified
 from pipeline.errors import PipelineError
-from pipeline.features.base import Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Fraction, Positive, Section
@@ -37,19 +37,21 @@ class Settings(Section):
     most_pairs: Positive
 
 
-def check_size(settings: Settings, classes: int, val: int, test: int) -> None:
+def check_size(settings: Settings, classes: int, compared: int) -> None:
     """Refuse a set that would take hours.
+
+    Args:
+        compared: images that are compared with every example; one that is compared at several ratios counts as many.
 
     Raises:
         PipelineError: names how many examples a class would work.
     """
-    images = len(settings.ratios) * val + test
-    pairs = images * classes * settings.examples
+    pairs = compared * classes * settings.examples
     if pairs > settings.most_pairs:
-        fitting = settings.most_pairs // (images * classes)
+        fitting = settings.most_pairs // (compared * classes)
         remedy = f"take at most {fitting}" if fitting else "this data set is too large for it"
         raise PipelineError(
-            f"`sift_matching.examples` is {settings.examples}: {images:,} images against {classes} classes make "
+            f"`sift_matching.examples` is {settings.examples}: {compared:,} images against {classes} classes make "
             f"{pairs:,} pairs, and `most_pairs` allows {settings.most_pairs:,}; {remedy}"
         )
 

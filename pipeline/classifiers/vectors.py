@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -130,8 +131,8 @@ class Scaling:
         return Scaling(mean.astype(np.float32), float(1 / np.sqrt(max(spread, 1e-12))))
 
 
-def open_vectors(path: Path, codebook: Path) -> Vectors:
-    """Map what the features stage wrote: numbers, or bytes that are codes of the codebook's centroids.
+def open_vectors(path: Path, codebook: Mapping[str, np.ndarray]) -> Vectors:
+    """Map feature vectors on disk: numbers, or bytes that are codes of the codebook's centroids.
 
     Raises:
         OSError, ValueError, EOFError: the file is missing or damaged.
@@ -140,8 +141,7 @@ def open_vectors(path: Path, codebook: Path) -> Vectors:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype != np.uint8:
         return Dense(array)
-    with np.load(codebook, allow_pickle=False) as arrays:
-        centroids = arrays["centroids"]
+    centroids = codebook["centroids"]
     if array.ndim != 2 or array.shape[1] != len(centroids):
         raise ValueError(f"codes of shape {array.shape} for {len(centroids)} groups")
     return Coded(array, centroids)

@@ -43,6 +43,42 @@ class Split:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """All that a method may see while it is fitted: never test.
+
+    Attributes:
+        train, val: any subset of the splits.
+        classes: names; a label is an index into them.
+        grey: whether all images of the data set are grey.
+        fingerprint: tells these images from any others, for work that a killed run left behind.
+    """
+
+    train: Split
+    val: Split
+    classes: list[str]
+    grey: bool
+    fingerprint: Any
+
+    @property
+    def channels(self) -> int:
+        """1 where all images are grey."""
+        return 1 if self.grey else 3
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, H, W) of what a network takes."""
+        height, width = self.train.images.shape[1:3]
+        return self.channels, height, width
+
+
+def load_training_data(folder: Path = layout.DATA) -> TrainingData:
+    """Train and val as prepare left them."""
+    manifest = load_manifest(folder)
+    train, val = load_split("train", folder), load_split("val", folder)
+    return TrainingData(train, val, manifest["classes"], manifest["grey"], manifest["splits"])
+
+
 def load_manifest(folder: Path = layout.DATA) -> dict[str, Any]:
     """The manifest that prepare wrote."""
     manifest: dict[str, Any] = read_json(folder / "manifest.json", "prepare")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.data.scaling import centre_square
+from pipeline.data.scaling import centre_box
 
 #: Our own limit on pixels (params.yaml) takes the place of Pillow's.
 Image.MAX_IMAGE_PIXELS = None
@@ -20,6 +21,9 @@ Image.MAX_IMAGE_PIXELS = None
 _MORE_EXTENSIONS = frozenset(".sr .ras .exr .hdr .heic .heif .jxl .cr2 .cr3 .nef .arw .dng".split())
 #: What Pillow registers but no folder of photographs means: documents, films, fonts, data.
 _NOT_PICTURES = frozenset(".pdf .ps .eps .mpg .mpeg .h5 .hdf .fit .fits .grib .bufr .wmf .emf .iim .msp .xbm".split())
+
+
+MOST_BYTES = 1 << 30  # of a file: no photograph has as many, and a file is read whole
 
 
 @cache
@@ -34,12 +38,53 @@ class Unreadable(Exception):
 
 
 def read_image(path: Path, size: int | None, min_side: int, max_megapixels: float) -> np.ndarray:
-    """Read one file as RGB.
-
-    EXIF orientation is applied, CMYK, palette and 16-bit images are converted, transparency is laid over white.
+    """Read one file as RGB; see decode.
 
     Args:
         size: scale the shorter side to this and cut the centre square; None keeps the image.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    return decode(read_file(path), None if size is None else (size, size), min_side, max_megapixels)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        Unreadable: it can't be opened, is empty, no file at all, or larger than any photograph.
+    """
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise Unreadable("is a folder")
+        if not stat.S_ISREG(found.st_mode):
+            raise Unreadable("is no file, but a device, a pipe or a socket")
+        if found.st_size > MOST_BYTES:
+            raise Unreadable(f"the file has {found.st_size / 1e9:.1f} GB; at most {MOST_BYTES / 1e9:g} GB are read")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"can't be opened ({error.strerror})") from error
+    except ValueError as error:
+        raise Unreadable(f"can't be opened ({error})") from error
+    if not raw:
+        raise Unreadable("the file is empty")
+    return raw
+
+
+def decode(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
+    """Decode an image file as RGB.
+
+    EXIF orientation is applied, CMYK, palette and 16-bit images are converted, transparency is laid over white. Of an
+    image with several frames the first is taken.
+
+    Args:
+        raw: the file.
+        shape: (H, W): scale the image to cover it, and cut out the centre; None keeps the image.
         min_side: refuse images with a shorter side than this.
         max_megapixels: refuse larger images before decoding them.
 
@@ -50,19 +95,13 @@ def read_image(path: Path, size: int | None, min_side: int, max_megapixels: floa
         Unreadable: with the reason.
     """
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise Unreadable(f"can't be opened ({error.strerror})") from error
-    if not raw:
-        raise Unreadable("the file is empty")
-    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(raw)) as image:
                 _check_size(*image.size, min_side, max_megapixels)
-                return _pixels(_to_rgb(_oriented(image, size)), size)
+                return _pixels(_to_rgb(_oriented(image, shape)), shape)
     except UnidentifiedImageError:
-        return _read_with_opencv(raw, size, min_side, max_megapixels)
+        return _read_with_opencv(raw, shape, min_side, max_megapixels)
     except Unreadable:
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
@@ -76,10 +115,10 @@ def _check_size(width: int, height: int, min_side: int, max_megapixels: float) -
         raise Unreadable(f"too large ({width}×{height} pixels; at most {max_megapixels:g} megapixels)")
 
 
-def _oriented(image: Image.Image, size: int | None) -> Image.Image:
-    if size is not None:
+def _oriented(image: Image.Image, shape: tuple[int, int] | None) -> Image.Image:
+    if shape is not None:
         # A JPEG decodes several times faster at a half, quarter or eighth; twice the size leaves the quality.
-        image.draft("RGB", (2 * size, 2 * size))
+        image.draft("RGB", (2 * max(shape), 2 * max(shape)))
     return ImageOps.exif_transpose(image)
 
 
@@ -103,14 +142,15 @@ def _sixteen_bit(values: np.ndarray) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
 
-def _pixels(image: Image.Image, size: int | None) -> np.ndarray:
-    if size is not None:
-        box = centre_square(*image.size)
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+def _pixels(image: Image.Image, shape: tuple[int, int] | None) -> np.ndarray:
+    if shape is not None:
+        height, width = shape
+        box = centre_box(*image.size, width / height)
+        image = image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
     return np.asarray(image)
 
 
-def _read_with_opencv(raw: bytes, size: int | None, min_side: int, max_megapixels: float) -> np.ndarray:
+def _read_with_opencv(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
     try:
         pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -119,4 +159,4 @@ def _read_with_opencv(raw: bytes, size: int | None, min_side: int, max_megapixel
         raise Unreadable("no image format that Pillow or OpenCV knows")
     height, width = pixels.shape[:2]
     _check_size(width, height, min_side, max_megapixels)
-    return _pixels(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), size)
+    return _pixels(Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), shape)

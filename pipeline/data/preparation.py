@@ -13,6 +13,7 @@ import numpy as np
 from pipeline import progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
+from pipeline.data.intake import Intake
 from pipeline.data.sources import Source, open_source
 from pipeline.data.splits import assign
 from pipeline.errors import PipelineError
@@ -133,14 +134,25 @@ def _manifest(
     found: dict[str, Any],
 ) -> dict[str, Any]:
     skipped = [{"split": name, **image} for name, split in splits.items() for image in split.skipped]
+    grey = all(split.grey for split in splits.values())
+    height, width = splits["train"].shape[:2]
+    intake = Intake(
+        height=height,
+        width=width,
+        grey=grey,
+        min_side=settings.prepare.min_side,
+        max_megapixels=settings.prepare.max_megapixels,
+    )
     return {
         "dataset": settings.dataset,
         "description": source.description,
         "synthetic": source.synthetic,
         "notes": list(source.notes),
+        "licence": settings.source.licence,
         "classes": source.classes,
         "image_shape": list(splits["train"].shape),
-        "grey": all(split.grey for split in splits.values()),
+        "grey": grey,
+        "intake": intake.model_dump(),
         "given_splits": [name for name in source.parts if name != "all"],
         "splits": {
             name: {

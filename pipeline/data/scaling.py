@@ -13,6 +13,15 @@ def centre_square(width: int, height: int) -> tuple[float, float, float, float]:
     return left, upper, left + side, upper + side
 
 
+def centre_box(width: int, height: int, ratio: float) -> tuple[float, float, float, float]:
+    """The largest centred part of an image with this ratio of width to height: left, upper, right, lower."""
+    if ratio == 1:
+        return centre_square(width, height)
+    inner_width, inner_height = min(width, height * ratio), min(height, width / ratio)
+    left, upper = (width - inner_width) / 2, (height - inner_height) / 2
+    return left, upper, left + inner_width, upper + inner_height
+
+
 def scale_batch(images: np.ndarray, size: int | None) -> np.ndarray:
     """Scale images of one shape, uint8 (N, H, W, 3), to (N, size, size, 3); None keeps them.
 

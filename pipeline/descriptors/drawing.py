@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 PAPER, INK = 255, 20
 GRID = 225  # grey between tiles
 GAP = 4  # pixels between tiles
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a method sees, for the report.
+
+    Attributes:
+        caption: what is shown; it also serves who can't see it.
+        pixels: uint8 (H, W, 3).
+    """
+
+    caption: str
+    pixels: np.ndarray
 
 
 def enlarge(image: np.ndarray, side: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipeline.features.base import Context
+from pipeline.context import Context
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
 

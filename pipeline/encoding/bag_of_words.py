@@ -13,11 +13,11 @@ import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.encoding.kmeans import inertia, k_means
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context
 from pipeline.settings import Positive, Section
 
 ROWS = 512  # descriptors whose distances to all words are at hand at once

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.device import pick_device
@@ -25,7 +26,6 @@ from pipeline.encoding.product_quantization import ProductQuantizer, check_group
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section

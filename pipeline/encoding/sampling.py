@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.context import Context
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import Norm, dense_sift
-from pipeline.features.base import Context
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
 

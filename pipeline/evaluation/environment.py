@@ -26,6 +26,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Of Python and the packages that results depend on."""
+    return {"python": platform.python_version()} | {package: _version(package) for package in PACKAGES}
+
+
 def _version(package: str) -> str:
     for name in (package, f"{package}-headless"):
         try:

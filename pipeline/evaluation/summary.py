@@ -51,7 +51,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
-            **{name: _errors(values, classes, confidence) for name, values in ranks[key].items()},
+            **{name: errors_of(values, classes, confidence) for name, values in ranks[key].items()},
             "place": list(places[key]),
             "p_equal_to_best": round(p_value, 6),
             "tied_with_best": p_value >= 1 - confidence,
@@ -97,7 +97,12 @@ def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     return {key: values["test"]["top1_error"] for key, values in summary["methods"].items()}
 
 
-def _errors(ranks: np.ndarray, classes: int, confidence: float) -> dict[str, float | None]:
+def errors_of(ranks: np.ndarray, classes: int, confidence: float) -> dict[str, float | None]:
+    """Top-1 and top-5 error in percent with Wilson's intervals; top-5 is None with fewer than six classes.
+
+    Args:
+        ranks: int (N,), of the true classes; see metrics.ranks.
+    """
     errors: dict[str, float | None] = {}
     for k in (1, 5):
         applies = k == 1 or classes >= TOP_5_NEEDS

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors import drawing
+from pipeline.descriptors.drawing import Picture
 from pipeline.descriptors.local_color import local_color
 from pipeline.descriptors.local_color_torch import local_color_torch
 from pipeline.encoding import fisher_feature
-from pipeline.features.base import Codebook, Context, Picture
 
 SHOWN = 32
 DESCRIPTOR = fisher_feature.Descriptor(local_color, local_color_torch)

@@ -9,8 +9,8 @@ import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.encoding.kernel_maps import explicit_map
-from pipeline.features.base import Codebook, Context
 from pipeline.parallel import slices, threads
 from pipeline.settings import Section
 

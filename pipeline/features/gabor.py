@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.drawing import filters
+from pipeline.descriptors.drawing import Picture, filters
 from pipeline.descriptors.filter_banks import GABOR_ORIENTATIONS, gabor_bank, odd, responses
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices
 from pipeline.settings import Positive, Section
 

@@ -16,12 +16,12 @@ import numba
 import numpy as np
 from pydantic import Field
 
-from pipeline.descriptors.drawing import beside, enlarge, strokes, tiles
+from pipeline.context import Codebook, Context
+from pipeline.descriptors.drawing import Picture, beside, enlarge, strokes, tiles
 from pipeline.encoding.half import to_half
 from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.encoding.nystroem import fit_nystroem, nystroem
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.drawing import beside, enlarge, strokes, tiles
+from pipeline.descriptors.drawing import Picture, beside, enlarge, strokes, tiles
 from pipeline.encoding.half import to_half
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import slices
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section

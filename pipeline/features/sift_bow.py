@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors import drawing, grid, keypoints
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
+from pipeline.descriptors.drawing import Picture
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
 from pipeline.encoding.sampling import sample_dense_sift
-from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 
 BATCH = 8

@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors import drawing
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.descriptors.dense_sift_torch import dense_sift_torch
+from pipeline.descriptors.drawing import Picture
 from pipeline.encoding import fisher_feature
-from pipeline.features.base import Codebook, Context, Picture
 
 SHOWN = 32
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
@@ -17,7 +18,6 @@ from pipeline.encoding.regions import Grid, regions
 from pipeline.encoding.sampling import sample_dense_sift
 from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.settings import Positive
 

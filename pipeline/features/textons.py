@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import torch
 
+from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.drawing import beside, enlarge, filters, tiles
+from pipeline.descriptors.drawing import Picture, beside, enlarge, filters, tiles
 from pipeline.descriptors.filter_banks import LM_SUPPORT, leung_malik_bank, odd, responses
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
 from pipeline.encoding.kmeans import nearest
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.errors import PipelineError
-from pipeline.features.base import Codebook, Context, Picture
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.settings import Positive
 

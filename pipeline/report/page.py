@@ -27,8 +27,10 @@ from pipeline.report.descriptors import descriptors
 from pipeline.report.failures import failures
 from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations, drawn
+from pipeline.report.now import uses
 from pipeline.report.pictures import data_uri, row_of
 from pipeline.report.sights import sights
+from pipeline.report.strangers import strangers
 from pipeline.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -117,6 +119,8 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "params": params.read_text(encoding="utf-8"),
         "changes": differing,
         "command": command,
+        "uses": uses(rows),
+        "strangers": strangers(results, faults),
         "citation": trust.citation(summary, environment),
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,

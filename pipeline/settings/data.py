@@ -43,8 +43,12 @@ STILL = Augmentation(mirror=False, shift=0, crop=None, distort=None, color=0.0, 
 
 
 class Dataset(Section):
-    """What every data set has."""
+    """What every data set has.
 
+    `licence` tells whoever is given a model of these images under which terms they may be used.
+    """
+
+    licence: str
     image_size: Annotated[int, Field(ge=8, le=1024)] | None
     augmentation: Augmentation
 

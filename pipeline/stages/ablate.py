@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from pipeline import layout, progress, settings
-from pipeline.data.contract import load_manifest, load_split
+from pipeline.data.contract import TrainingData, load_training_data
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
+from pipeline.models.network import fit, training_work
+from pipeline.models.recipe import Recipe
 from pipeline.networks.parts.switches import Senseless
-from pipeline.settings import Settings, Training
-from pipeline.training.loop import Diverged
-from pipeline.training.memory import keep_freed_memory
-from pipeline.training.prediction import predict
+from pipeline.settings import Settings
+from pipeline.training.loop import Diverged, Progress
 from pipeline.training.processes import refuse_several
-from pipeline.training.tasks import Task, make_task, work_folder_of
-from pipeline.training.tuning import Trained, tune_and_train
+from pipeline.training.tasks import build
 
 AS_IT_IS: dict[str, Any] = {}
 SEEN_IN_NETWORK = {"activation", "dropout", "batch_norm", "pooling"}  # what these change, its description shows
@@ -34,7 +33,6 @@ def run(key: str | None = None) -> None:
     Args:
         key: of the network; None: every one of `ablate.networks`.
     """
-    keep_freed_memory()
     refuse_several("ablate")
     chosen = settings.load()
     keys = chosen.ablate.networks if key is None else [key]
@@ -49,79 +47,74 @@ def run(key: str | None = None) -> None:
 
 
 def _run(key: str, chosen: Settings) -> None:
-    manifest = load_manifest()
-    splits = {name: load_split(name) for name in ("train", "val")}
+    data = load_training_data()
     rows, works, first = [], [], ""
     for change in [AS_IT_IS, *chosen.ablate.changes]:
         name = ", ".join(f"{name}: {_word(value)}" for name, value in change.items()) or "as it is"
         progress.say(f"ablate {key}: {name}")
         try:
-            parameters = chosen.network(key, change)
-            task = make_task(key, chosen, parameters, manifest, splits)
-            what = _description(task, parameters)
+            recipe = Recipe.of(chosen, key, change)
+            what = _description(recipe, data)
             first = first or what
             if change and what == first:
                 raise Senseless(f"{key} is so already")
-            work = work_folder_of(f"ablate-{key}", chosen, parameters, manifest, task)
+            work = training_work(f"ablate-{key}", recipe, data, chosen.compute)
             works.append(work)
-            row = _row(key, chosen, parameters, task, splits["val"].labels, work)
+            row = _row(recipe, data, chosen, work)
         except Senseless as error:
             row = {"error": None, "note": str(error)}
         rows.append({"change": name, **row})
     folder = layout.RESULTS / "ablate" / key
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     write_json(folder / "table.json", rows)
     for work in works:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _description(task: Task, parameters: Training) -> str:
+def _description(recipe: Recipe, data: TrainingData) -> str:
     """Equal where two trainings are the same, whatever their switches are called."""
-    return f"{task.build()} {parameters.model_dump(exclude=SEEN_IN_NETWORK)}"
+    network = build(recipe.key, recipe.settings, data.image_shape, len(data.classes))
+    return f"{network} {recipe.settings.model_dump(exclude=SEEN_IN_NETWORK)}"
 
 
-def _row(
-    key: str, chosen: Settings, parameters: Training, task: Task, labels: np.ndarray, work: Path
-) -> dict[str, Any]:
+def _row(recipe: Recipe, data: TrainingData, chosen: Settings, work: Path) -> dict[str, Any]:
     """A finished row is read, another one trained.
 
     Unlike a network of the comparison, a row takes over no tries from another list of rates: all get the same.
     """
-    own = work / " ".join(f"{rate:g}" for rate in sorted(parameters.learning_rates))
+    own = work / " ".join(f"{rate:g}" for rate in sorted(recipe.settings.learning_rates))
     if not (own / "row.json").exists():
-        write_json(own / "row.json", _trained_row(key, chosen, parameters, task, labels, own))
-    row: dict[str, Any] = read_json(own / "row.json", f"ablate@{key}")
+        write_json(own / "row.json", _trained_row(recipe, data, chosen, own))
+    row: dict[str, Any] = read_json(own / "row.json", f"ablate@{recipe.key}")
     return row
 
 
-def _trained_row(
-    key: str, chosen: Settings, parameters: Training, task: Task, labels: np.ndarray, work: Path
-) -> dict[str, Any]:
+def _trained_row(recipe: Recipe, data: TrainingData, chosen: Settings, work: Path) -> dict[str, Any]:
     try:
-        trained = tune_and_train(f"ablate {key}", task, parameters, work)
+        fitted = fit(recipe, data, chosen.compute, work, title=f"ablate {recipe.key}")
     except Diverged as error:
         return {"error": None, "note": f"diverged: {error}"}
-    wrong = predict(trained.network, task, task.val, parameters.views).argmax(axis=1) != labels
+    wrong = fitted.val_scores.argmax(axis=1) != data.val.labels
     low, high = wilson_interval(int(wrong.sum()), len(wrong), chosen.evaluation.confidence)
+    history: Progress = fitted.history
     return {
         "error": 100 * float(wrong.mean()),
         "low": 100 * low,
         "high": 100 * high,
-        "train_error": 100 * trained.history.history[trained.history.best_epoch - 1]["train_error"],
-        "learning_rate": next(trial["value"] for trial in trained.tuning if trial["chosen"]),
-        "best_epoch": trained.history.best_epoch,
-        "seconds": trained.seconds,
+        "train_error": 100 * history.history[history.best_epoch - 1]["train_error"],
+        "learning_rate": next(trial["value"] for trial in fitted.trials if trial["chosen"]),
+        "best_epoch": history.best_epoch,
+        "seconds": fitted.training_seconds,
         "note": "",
-        **_inside(trained),
+        **_inside(history),
     }
 
 
-def _inside(trained: Trained) -> dict[str, float | None]:
+def _inside(history: Progress) -> dict[str, float | None]:
     """How much smaller the first layer's gradient is than the last's at the end of the first epoch, and dead units."""
-    first = [row for row in trained.history.layers if row["epoch"] == 1]
+    first = [row for row in history.layers if row["epoch"] == 1]
     gradients = [float(row["gradient"]) for row in first if "gradient" in row]
-    silent = [float(row["silent"]) for row in trained.history.layers if "silent" in row]
+    silent = [float(row["silent"]) for row in history.layers if "silent" in row]
     return {
         "gradient_ratio": gradients[0] / gradients[-1] if gradients and gradients[-1] > 0 else None,
         "silent": float(np.mean(silent)) if silent else None,

@@ -1,49 +1,30 @@
-"""fuse: results/svm/<members>/ → results/fuse/<fusion>/: late fusion, weights from val."""
+"""fuse: results/svm/<members>/ → results/fuse/<fusion>/, models/<fusion>/: late fusion, weights from val."""
 
-import time
+from dataclasses import asdict
 
-from pipeline import catalogue, layout, settings
-from pipeline.classifiers.fusion import fit_weights, fuse
-from pipeline.data.contract import load_manifest, load_split
-from pipeline.evaluation.metrics import top_k_error
-from pipeline.evaluation.scores import Cost, read_cost, read_scores, write_result
-from pipeline.files import write_json
+from pipeline import layout, settings
+from pipeline.evaluation.scores import read_cost, read_scores
+from pipeline.models.delivery import Prepared, Scored, deliver
+from pipeline.models.fusion import Fusion, fit_on_scores
+from pipeline.models.model import Facts
+from pipeline.models.recipe import Recipe
 
 
 def run(key: str) -> None:
-    """Fit the weights on val, score val and test."""
-    chosen = settings.load()
-    members = chosen.members(key)
-    classes = len(load_manifest()["classes"])
-    splits = {name: load_split(name) for name in ("val", "test")}
-    folders = {member: layout.results_of("feature", member) for member in members}
+    """Fit the weights on the members' scores of val, and fuse those of test."""
+    chosen, prepared = settings.load(), Prepared.read()
+    recipe = Recipe.of(chosen, key)
+    splits = {"val": prepared.data.val, "test": prepared.test}
+    classes = len(prepared.data.classes)
+    folders = {member.key: layout.results_of("feature", member.key) for member in recipe.settings}
     read = {member: read_scores(folder, splits, classes, f"svm@{member}") for member, folder in folders.items()}
-    costs = [read_cost(folder, f"svm@{member}") for member, folder in folders.items()]
-
-    started = time.perf_counter()
-    weights = fit_weights([read[member]["val"] for member in members], splits["val"].labels)
-    seconds = time.perf_counter() - started
-    scores = {name: fuse([read[member][name] for member in members], weights) for name in splits}
-
-    folder = layout.results_of("fusion", key)
-    named = {member: float(weight) for member, weight in zip(members, weights, strict=True)}
-    write_json(folder / "weights.json", named)
-    cost = Cost(
-        training_seconds=sum(cost.training_seconds for cost in costs) + seconds,
-        prediction_seconds=sum(cost.prediction_seconds for cost in costs),
-        bytes=sum(cost.bytes for cost in costs),
-        parameters=sum(cost.parameters for cost in costs) + len(weights),
-        multiply_adds=None,
-        device=costs[0].device,
-        precision=costs[0].precision,
-        threads=costs[0].threads,
-        views=max(cost.views for cost in costs),
+    costs = {member: read_cost(folder, f"svm@{member}") for member, folder in folders.items()}
+    facts = {member: Facts.of(asdict(cost)) for member, cost in costs.items()}
+    before = sum(cost.training_seconds for cost in costs.values())
+    fitted = fit_on_scores(
+        {member: scores["val"] for member, scores in read.items()}, facts, splits["val"].labels, before
     )
-    text = ", ".join(f"{catalogue.BY_KEY[member].title} {weight:.2f}" for member, weight in named.items())
-    tried = {
-        "candidate": f"weights by likelihood on val: {text}",
-        "value": None,
-        "val_error": top_k_error(scores["val"], splits["val"].labels, 1),
-        "chosen": True,
-    }
-    write_result(folder, scores, splits, cost, [tried])
+    assert isinstance(fitted.model, Fusion)
+    test = fitted.model.combine({member: scores["test"] for member, scores in read.items()})
+    seconds = sum(cost.prediction_seconds for cost in costs.values())
+    deliver(recipe, chosen.budget, fitted, prepared, Scored(test, seconds))

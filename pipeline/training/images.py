@@ -77,6 +77,20 @@ class Images:
         return to_device(chosen, self._device)
 
 
+class Pixels:
+    """Some images in memory that nothing is learned from, uint8 (N, H, W, C); see Images."""
+
+    def __init__(self, images: np.ndarray, channels: int, device: torch.device) -> None:
+        self._stored = to_device(np.array(images[..., :channels]), device)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def batch(self, numbers: np.ndarray) -> torch.Tensor:
+        """The images of these numbers."""
+        return self._stored[int(numbers[0]) : int(numbers[-1]) + 1]
+
+
 def to_input(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
     """uint8 (B, H, W, C) → float32 (B, C, H, W), normalised; channels-last in memory, as it came."""
     mean, std = to_device(np.array([normalisation.mean, normalisation.std], np.float32), images.device)

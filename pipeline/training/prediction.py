@@ -32,6 +32,16 @@ class On(Protocol):
         """Among which images are shared out."""
 
 
+class Readable(Protocol):
+    """Images that are read in batches; see training.images."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def batch(self, numbers: np.ndarray) -> torch.Tensor:
+        """Those of these rising numbers, uint8 (B, H, W, C) on the device."""
+
+
 def forward(network: nn.Module, x: torch.Tensor, precision: torch.dtype) -> torch.Tensor:
     """Scores of normalised images, float32 (B, classes)."""
     with torch.autocast(x.device.type, precision, enabled=precision != torch.float32):
@@ -40,7 +50,7 @@ def forward(network: nn.Module, x: torch.Tensor, precision: torch.dtype) -> torc
 
 
 @torch.no_grad()
-def predict(network: nn.Module, on: On, images: Images, views: str = "single") -> np.ndarray:
+def predict(network: nn.Module, on: On, images: Readable, views: str = "single") -> np.ndarray:
     """Scores of all images, float32 (N, classes).
 
     Args:
@@ -55,7 +65,7 @@ def predict(network: nn.Module, on: On, images: Images, views: str = "single") -
     while start < len(mine):
         try:
             x = to_input(images.batch(mine[start : start + size]), on.normalisation)
-            seen = [weight * forward(network, view, on.precision) for weight, view in _views(x, views)]
+            seen = [weight * forward(network, view, on.precision) for weight, view in views_of(x, views)]
             parts.append(torch.stack(seen).sum(0))
             start += size
         except (RuntimeError, MemoryError) as error:
@@ -78,7 +88,8 @@ def evaluate(network: nn.Module, on: On, images: Images, criterion: Criterion) -
 VIEWS = {"single": 1, "mirror": 2, "mirror_shift": 6}
 
 
-def _views(x: torch.Tensor, views: str) -> list[tuple[float, torch.Tensor]]:
+def views_of(x: torch.Tensor, views: str) -> list[tuple[float, torch.Tensor]]:
+    """The views of normalised images (B, C, H, W), each with its weight in the mean of the scores; see predict."""
     if views == "single":
         return [(1.0, x)]
     places = [(1.0, x)]

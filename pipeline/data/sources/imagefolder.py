@@ -12,6 +12,7 @@ from pipeline.data.decode import Unreadable, extensions, read_image
 from pipeline.data.download import ensure, extract
 from pipeline.data.sources.base import Batch, Part, Source
 from pipeline.errors import PipelineError
+from pipeline.files import printable
 from pipeline.parallel import threads
 from pipeline.settings import ImageFolder, Prepare
 
@@ -96,7 +97,7 @@ def _list_classes(folder: Path) -> Listing:
     # Links are followed, but not upwards and not into another class: its images would get two labels.
     closed = {folder.resolve(), *folder.resolve().parents, *(path.resolve() for path in classes)}
     for class_folder in classes:
-        files = sorted(_images_below(class_folder, set(closed)))
+        files = sorted(images_below(class_folder, set(closed)))
         if not files:
             raise PipelineError(f"{class_folder}: holds no image; put some in it, or remove the folder")
         listing += [(class_folder.name, file) for file in files]
@@ -115,7 +116,7 @@ def _subfolders(folder: Path) -> list[Path]:
         raise PipelineError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
 
 
-def _images_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def images_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
     """All image files below a folder; links are followed, but no folder is entered twice (link loops)."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -128,7 +129,7 @@ def _images_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
         if _is_folder(entry):
             if (real := path.resolve()) not in seen:
                 seen.add(real)
-                yield from _images_below(path, seen)
+                yield from images_below(path, seen)
         elif path.suffix.lower() in extensions():
             yield path
 
@@ -146,10 +147,10 @@ def _class_names(folder: Path, settings: ImageFolder, folders: list[str]) -> lis
         if not names and file.is_file():
             lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines()]
             names = {line[0]: line[1].split(",")[0] for line in lines if len(line) == 2}
-    readable = [_text(names.get(name, name)) for name in folders]
+    readable = [printable(names.get(name, name)) for name in folders]
     # Two WordNet numbers may share a word ("crane"): then the number tells them apart.
     return [
-        f"{name} ({_text(key)})" if readable.count(name) > 1 else name
+        f"{name} ({printable(key)})" if readable.count(name) > 1 else name
         for name, key in zip(readable, folders, strict=True)
     ]
 
@@ -177,9 +178,4 @@ def _read(files: list[Path], size: int | None, prepare: Prepare, workers: int, f
 
 
 def _id(file: Path, folder: Path) -> str:
-    return _text(file.relative_to(folder).as_posix())
-
-
-def _text(name: str) -> str:
-    """A file name as valid text: bytes that are no UTF-8 show as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return printable(file.relative_to(folder).as_posix())

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
+from pipeline.augmentation.bending import Draws
 from pipeline.device import to_device
-from pipeline.training.bending import Draws
 
 COLOR_DRAW, CUTOUT_DRAW = 40, 44
 GREY = 128

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 import torch
 
+from pipeline.augmentation import bending, colors
 from pipeline.device import to_device
 from pipeline.randomness import seed_for, uniform_hash
 from pipeline.settings import Augmentation
-from pipeline.training import bending, colors
 
 Flip = Literal["random", "alternating"]
 

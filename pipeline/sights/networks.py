@@ -8,11 +8,10 @@ import torch
 from scipy.optimize import least_squares
 from torch import nn
 
-from pipeline.descriptors.drawing import beside, enlarge, filters, tiles
+from pipeline.descriptors.drawing import Picture, beside, enlarge, filters, tiles
 from pipeline.descriptors.filter_banks import GABOR_ORIENTATIONS, gabor_bank
-from pipeline.features.base import Picture
+from pipeline.models.network import Network
 from pipeline.training.images import to_input
-from pipeline.training.stored import Stored
 
 SMALLEST_KERNEL = 5  # pixels a side: a Gabor function has eight parameters, and fits any nine numbers
 WELL = 0.8  # share of a kernel's variance that a good fit explains
@@ -21,17 +20,17 @@ MAP_SIDE = 48
 STARTS = 3  # of the best of a grid
 
 
-def network_pictures(stored: Stored, images: np.ndarray) -> list[Picture]:
+def network_pictures(model: Network, images: np.ndarray) -> list[Picture]:
     """Kernels and maps.
 
     Args:
         images: uint8 (n, H, W, 3), some of val.
     """
     found = []
-    kernels = first_kernels(stored.network)
+    kernels = first_kernels(model.network)
     if kernels is not None:
         found.append(_kernel_picture(kernels))
-    return [*found, *_maps(stored, images[:SHOWN_IMAGES])]
+    return [*found, *_maps(model, images[:SHOWN_IMAGES])]
 
 
 def first_kernels(network: nn.Module) -> np.ndarray | None:
@@ -39,7 +38,7 @@ def first_kernels(network: nn.Module) -> np.ndarray | None:
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     if first is None or first.kernel_size[0] < 3:
         return None
-    return first.weight.detach().float().numpy()
+    return first.weight.detach().float().cpu().numpy()
 
 
 def _kernel_picture(kernels: np.ndarray) -> Picture:
@@ -114,11 +113,11 @@ def _drawn(kernel: np.ndarray) -> np.ndarray:
     return shown if shown.ndim == 3 and shown.shape[2] == 3 else cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
 
 
-def _maps(stored: Stored, images: np.ndarray) -> list[Picture]:
+def _maps(model: Network, images: np.ndarray) -> list[Picture]:
     """For each image a row a layer: the maps that answer most to it."""
     layers = {
         name: module
-        for name, module in stored.network.named_modules()
+        for name, module in model.network.named_modules()
         if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1
     }
     if not layers:
@@ -128,9 +127,10 @@ def _maps(stored: Stored, images: np.ndarray) -> list[Picture]:
         module.register_forward_hook(lambda _m, _i, output, name=name: outputs.__setitem__(name, output.detach()))
         for name, module in layers.items()
     ]
-    channels = stored.image_shape[0]
+    channels = model.image_shape[0]
     with torch.no_grad():
-        stored.network(to_input(torch.from_numpy(images[..., :channels].copy()), stored.normalisation))
+        pixels = torch.from_numpy(images[..., :channels].copy()).to(model.device)
+        model.network(to_input(pixels, model.normalisation))
     for hook in hooks:
         hook.remove()
     # Deep networks: five layers from the first to the last.
@@ -150,7 +150,7 @@ def _strongest(maps: torch.Tensor) -> list[np.ndarray]:
     order = maps.flatten(1).amax(dim=1).argsort(descending=True)[:SHOWN_MAPS]
     shown = []
     for index in order:
-        values = maps[index].float().numpy()
+        values = maps[index].float().cpu().numpy()
         grey = (255 - 235 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
         side = cv2.resize(grey, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_NEAREST)
         shown.append(cv2.cvtColor(side, cv2.COLOR_GRAY2RGB))

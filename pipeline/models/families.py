@@ -1,0 +1,32 @@
+"""The families of methods: how each is fitted, and made again from what a folder keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.data.contract import TrainingData
+from pipeline.models import feature_svm, fusion, matcher, network
+from pipeline.models.model import Fitted
+from pipeline.models.recipe import Recipe
+from pipeline.settings import Compute
+
+FAMILIES: dict[str, ModuleType] = {
+    "feature": feature_svm,
+    "matcher": matcher,
+    "fusion": fusion,
+    "network": network,
+}
+
+
+def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fitted:
+    """Fit any method.
+
+    Args:
+        recipe: what, and how.
+        data: train and val, any subset of the splits.
+        compute: what the machine is used with.
+        work: an empty folder of this fit alone, for what does not fit in memory.
+    """
+    fitted: Fitted = FAMILIES[recipe.method.family].fit(recipe, data, compute, work)
+    return fitted

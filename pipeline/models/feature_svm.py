@@ -1,0 +1,232 @@
+"""A hand-crafted feature and the linear SVM behind it: codebook → vectors → classifier, each step by itself or all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline import progress
+from pipeline.augmentation.copies import Rows
+from pipeline.classifiers.fitting import fit_svm
+from pipeline.classifiers.linear_svm import LinearSVM
+from pipeline.classifiers.vectors import Dense, Scaling, Vectors, finite, open_vectors
+from pipeline.context import Codebook, Context
+from pipeline.data.contract import TrainingData
+from pipeline.device import device_name, pick_device
+from pipeline.errors import PipelineError
+from pipeline.features.extraction import SHARD, Shards
+from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
+from pipeline.models.recipe import Recipe
+from pipeline.settings import Compute
+from pipeline.workfolder import work_folder
+
+
+@dataclass(frozen=True)
+class FeatureSvm(Model):
+    """A feature with its codebook, and the SVM behind it.
+
+    Attributes:
+        recipe: the feature's settings, and how many views of an image are scored.
+        codebook: what the feature learned from train.
+        svm: of its vectors.
+        compute: where.
+    """
+
+    recipe: Recipe
+    codebook: Codebook
+    svm: LinearSVM
+    compute: Compute
+    batch: ClassVar[int] = SHARD
+
+    def score_batch(self, images: np.ndarray) -> np.ndarray:
+        """See Model; two views of an image are averaged."""
+        views = [images, np.ascontiguousarray(images[:, :, ::-1])][: self.recipe.views]
+        device, workers = pick_device(self.compute.device), self.compute.worker_count
+        found = [self.svm.scores(Dense(self.vectors(view)), device, workers) for view in views]
+        return np.asarray(np.stack(found).mean(axis=0)) if len(found) > 1 else found[0]
+
+    def vectors(self, images: np.ndarray) -> np.ndarray:
+        """The feature of each image, float32 or float16 (n, D)."""
+        return describe(self.recipe, self.codebook, images, self.compute)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Codebook, weights, and how vectors are scaled."""
+        scaling = self.svm.scaling
+        own = {"weights": self.svm.weights, "bias": self.svm.bias, "mean": scaling.mean}
+        return with_prefix("codebook", self.codebook) | with_prefix("svm", own | {"scale": np.array([scaling.scale])})
+
+    def facts(self) -> Facts:
+        """Numbers of the codebook count as fitted, too."""
+        return Facts(
+            bytes=self.nbytes,
+            parameters=self.svm.weights.size + self.svm.bias.size + self.codebook_numbers,
+            multiply_adds=None,
+            device=device_name(pick_device(self.compute.device)),
+            precision="fp32",
+            threads=self.compute.worker_count,
+            views=self.recipe.views,
+        )
+
+    @property
+    def codebook_numbers(self) -> int:
+        """How many numbers were learned before the SVM."""
+        return sum(values.size for values in self.codebook.values())
+
+
+def restore(recipe: Recipe, arrays: dict[str, np.ndarray], card: Any, compute: Compute) -> FeatureSvm:
+    """A model from what `arrays` gave.
+
+    Raises:
+        KeyError, ValueError: an array is missing, or they don't belong together.
+    """
+    svm = without_prefix("svm", arrays)
+    classes, dimensions = svm["weights"].shape
+    if svm["bias"].shape != (classes,) or svm["mean"].shape != (dimensions,) or classes != len(card.classes):
+        raise ValueError("the SVM's arrays are of different sizes")
+    unknown = np.full(classes, np.nan)
+    fitted = LinearSVM(
+        svm["weights"], svm["bias"], Scaling(svm["mean"], float(svm["scale"][0])), unknown, unknown, float("nan")
+    )
+    return FeatureSvm(recipe, without_prefix("codebook", arrays), fitted, compute)
+
+
+def describe(
+    recipe: Recipe,
+    codebook: Codebook,
+    images: np.ndarray,
+    compute: Compute,
+    training: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> np.ndarray:
+    """The feature of images, (n, D); see features.base.Feature.transform."""
+    context = Context(recipe.seed, compute.worker_count, compute.backend, advance, training, compute.device)
+    found: np.ndarray = recipe.method.load().transform(images, recipe.settings.features, codebook, context)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- fitting
+
+
+def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fitted:
+    """Codebook, vectors and SVM, one after the other.
+
+    Args:
+        work: an empty folder for the vectors of train and val, which need not fit in memory.
+    """
+    codebook, learned = learn_codebook(recipe, data, compute)
+    cost = extract(recipe, codebook, data, compute, Shards(work / "shards"), work / "vectors")
+    vectors = {name: open_vectors(work / "vectors" / f"{name}.npy", codebook) for name in ("train", "val")}
+    return fit_classifier(recipe, codebook, vectors, data, compute, learned + cost)
+
+
+def learn_codebook(recipe: Recipe, data: TrainingData, compute: Compute) -> tuple[Codebook, float]:
+    """What the feature must learn from train first, and the seconds that it took; {} for most."""
+    started = time.perf_counter()
+    images = data.train.images
+    with progress.bar(f"codebook {recipe.key}", len(images)) as bar:
+        context = Context(recipe.seed, compute.worker_count, compute.backend, bar.advance)
+        codebook: Codebook = recipe.method.load().fit(images, recipe.settings.features, context)
+    return codebook, time.perf_counter() - started
+
+
+def extract(
+    recipe: Recipe, codebook: Codebook, data: TrainingData, compute: Compute, shards: Shards, target: Path
+) -> float:
+    """Write the vectors of train, with its augmented copies, and of val to `target`; seconds that train's took.
+
+    A killed run goes on after its last finished shard.
+    """
+    rows = {
+        "train": Rows.of_train(data.train, recipe.copies, recipe.allowed, recipe.seed),
+        "val": Rows.of_views(data.val, recipe.views),
+    }
+    # Kernels compile on their first use; that is no cost of the method.
+    describe(recipe, codebook, rows["train"].images(slice(0, 2)), compute)
+    seconds = {}
+    with progress.bar(f"features {recipe.key}", sum(len(images) for images in rows.values())) as bar:
+        for name, images in rows.items():
+
+            def vectors(part: slice, name: str = name, images: Rows = images) -> np.ndarray:
+                return describe(recipe, codebook, images.images(part), compute, training=name == "train")
+
+            seconds[name] = shards.write(name, vectors, len(images), bar.advance)
+    shards.publish(target, list(rows))
+    return seconds["train"]
+
+
+def extraction_work(recipe: Recipe, codebook: Codebook, data: TrainingData, compute: Compute) -> Path:
+    """Where a killed extraction leaves its shards: another folder for whatever leads to other vectors."""
+    code = Path(__file__).parents[1]
+    return work_folder(
+        f"features-{recipe.key}",
+        [*(code / name for name in ("augmentation", "descriptors", "encoding", "features", "randomness.py"))],
+        parameters=recipe.settings.features.model_dump(),
+        splits=data.fingerprint,
+        codebook={name: [list(values.shape), float(values.sum())] for name, values in codebook.items()},
+        copies=recipe.copies,
+        views=recipe.views,
+        augmentation=recipe.allowed.model_dump(),
+        seed=recipe.seed,
+        device=compute.device,
+    )
+
+
+def fit_classifier(
+    recipe: Recipe,
+    codebook: Codebook,
+    vectors: dict[str, Vectors],
+    data: TrainingData,
+    compute: Compute,
+    seconds_before: float,
+) -> Fitted:
+    """The SVM, its C and when to stop chosen on val.
+
+    Args:
+        vectors: of train and val, as `extract` left them.
+        seconds_before: what codebook and vectors took.
+
+    Raises:
+        PipelineError: the vectors are of other images, or hold NaN.
+    """
+    splits = {"train": data.train, "val": data.val}
+    for name, found in vectors.items():
+        _check(found.shape, vectors["train"].shape[1], len(splits[name]), recipe.key, name)
+    device, workers = pick_device(compute.device), compute.worker_count
+    classes, views = len(data.classes), vectors["val"].shape[0] // len(data.val)
+    started = time.perf_counter()
+    scaling = Scaling.of(vectors["train"], workers)
+    _must_be_finite(recipe.key, scaling, vectors["val"])
+
+    def val_scores(model: LinearSVM) -> np.ndarray:
+        """Averaged over the views of each image."""
+        found = model.scores(vectors["val"], device, workers)
+        return np.asarray(found.reshape(views, len(data.val), classes).mean(axis=0))
+
+    labels = np.tile(data.train.labels, vectors["train"].shape[0] // len(data.train))
+    svm, trials = fit_svm(
+        f"svm {recipe.key}", vectors["train"], labels, classes, recipe.settings.svm, val_scores, data.val.labels,
+        scaling, device, workers,
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    return Fitted(FeatureSvm(recipe, codebook, svm, compute), val_scores(svm), trials, seconds_before + seconds)
+
+
+def _check(shape: tuple[int, int], dimension: int, images: int, key: str, split: str) -> None:
+    if shape[1] != dimension or shape[0] % images or not shape[0]:
+        raise PipelineError(
+            f"features/{key}/{split}.npy: has the shape {shape}, which belongs to other images or settings; "
+            f"rerun the stage features@{key}"
+        )
+
+
+def _must_be_finite(key: str, scaling: Scaling, val: Vectors) -> None:
+    for name, good in (("train", scaling.finite), ("val", finite(val))):  # of train the scaling has read all
+        if not good:
+            raise PipelineError(
+                f"features/{key}/{name}.npy: holds NaN or infinite numbers; rerun the stage features@{key}"
+            )

@@ -1,0 +1,155 @@
+"""A network: its learning rate is chosen on val, its best epoch is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.data.contract import TrainingData
+from pipeline.device import device_name, pick_device, pick_precision
+from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
+from pipeline.models.recipe import Recipe
+from pipeline.networks.parts.counting import count_parameters, table
+from pipeline.settings import Compute
+from pipeline.training.images import Normalisation, Pixels
+from pipeline.training.memory import keep_freed_memory
+from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict
+from pipeline.training.processes import ALONE, Processes
+from pipeline.training.tasks import Task, build, make_task
+from pipeline.training.tuning import tune_and_train
+from pipeline.workfolder import work_folder
+
+PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
+
+
+@dataclass(frozen=True)
+class Network(Model):
+    """A trained network, and what is done to images before they enter it.
+
+    Attributes:
+        network: in evaluation mode, on the device.
+        image_shape: (channels, H, W) of what it takes.
+        normalisation: of its input.
+        precision: of convolutions and matrix products.
+        processes: among which images are shared out.
+    """
+
+    recipe: Recipe
+    network: nn.Module
+    image_shape: tuple[int, int, int]
+    normalisation: Normalisation
+    device: torch.device
+    precision: torch.dtype
+    processes: Processes = ALONE
+    batch: ClassVar[int] = EVAL_BATCH
+
+    def score_batch(self, images: np.ndarray) -> np.ndarray:
+        """See Model; views of an image are averaged."""
+        pixels = Pixels(images, self.image_shape[0], self.device)
+        return predict(self.network, self, pixels, self.recipe.settings.views)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights and statistics by their places in the network, and the normalisation of its input."""
+        weights = {name: value.detach().cpu().contiguous().numpy() for name, value in self.network.state_dict().items()}
+        own = {"mean": np.array(self.normalisation.mean), "std": np.array(self.normalisation.std)}
+        return with_prefix("network", weights) | with_prefix("normalisation", own)
+
+    def facts(self) -> Facts:
+        """Counted layer by layer."""
+        return Facts(
+            bytes=self.nbytes,
+            parameters=count_parameters(self.network),
+            multiply_adds=sum(layer.multiply_adds for layer in table(self.network, self.image_shape)),
+            device=device_name(self.device),
+            precision=PRECISIONS[self.precision],
+            threads=torch.get_num_threads(),
+            views=VIEWS[self.recipe.settings.views],
+        )
+
+
+def restore(recipe: Recipe, arrays: dict[str, np.ndarray], card: Any, compute: Compute) -> Network:
+    """A model from what `arrays` gave; it computes as it did when it was scored, where this device can.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: an array is missing, or of another network.
+    """
+    height, width = card.image.height, card.image.width
+    shape = (1 if card.image.grey else 3), height, width
+    network = build(recipe.key, recipe.settings, shape, len(card.classes))
+    weights = {name: torch.from_numpy(array) for name, array in without_prefix("network", arrays).items()}
+    network.load_state_dict(weights)
+    normal = without_prefix("normalisation", arrays)
+    device = pick_device(compute.device)
+    network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return Network(
+        recipe, network, shape, Normalisation(normal["mean"].tolist(), normal["std"].tolist()), device,
+        _precision(recipe, card.cost.precision, device),
+    )  # fmt: skip
+
+
+def _precision(recipe: Recipe, before: str, device: torch.device) -> torch.dtype:
+    wanted: str = recipe.settings.precision
+    return torch.float32 if before == "fp32" else pick_precision(wanted, device)
+
+
+# ---------------------------------------------------------------------------------------------------- fitting
+
+
+def fit(
+    recipe: Recipe,
+    data: TrainingData,
+    compute: Compute,
+    work: Path,
+    processes: Processes = ALONE,
+    title: str | None = None,
+) -> Fitted:
+    """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch.
+
+    Args:
+        work: a folder for checkpoints, of this training alone (see `training_work`).
+        processes: that train it together.
+        title: of the progress bar.
+
+    Raises:
+        Senseless: settings that make no sense on this network or these images.
+        Diverged: with every learning rate.
+    """
+    keep_freed_memory()
+    task = task_of(recipe, data, compute, processes)
+    trained = tune_and_train(title or f"cnn {recipe.key}", task, recipe.settings, work)
+    model = Network(
+        recipe, trained.network, data.image_shape, task.normalisation, task.device, task.precision, processes
+    )
+    tuning = trained.seconds - trained.final_seconds
+    val = model.scores(data.val.images)
+    return Fitted(model, val, trained.tuning, trained.seconds, tuning, trained.history)
+
+
+def task_of(recipe: Recipe, data: TrainingData, compute: Compute, processes: Processes = ALONE) -> Task:
+    """What is trained on what."""
+    return make_task(recipe.key, recipe.settings, recipe.allowed, recipe.seed, data, compute, processes)
+
+
+def training_work(step: str, recipe: Recipe, data: TrainingData, compute: Compute) -> Path:
+    """Where a training leaves its checkpoints: another folder for whatever leads to other weights.
+
+    Not for another list of learning rates: each rate's try and checkpoint are its own, so that whoever lowers the list
+    after a divergence goes on from what the rates in both lists have reached.
+    """
+    code = Path(__file__).parents[1]
+    device = pick_device(compute.device)
+    return work_folder(
+        step,
+        [code / "augmentation", code / "networks", code / "training", code / "randomness.py"],
+        parameters=recipe.settings.model_dump(exclude={"learning_rates"}),
+        splits=data.fingerprint,
+        augmentation=recipe.allowed.model_dump(),
+        precision=str(pick_precision(recipe.settings.precision, device)),
+        device=device.type,
+        seed=recipe.seed,
+    )

@@ -1,0 +1,77 @@
+"""All that decides what a method becomes, beside the images that it is fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import catalogue
+from pipeline.catalogue import Method
+from pipeline.settings import STILL, Augmentation, Section, Settings, Svm
+
+#: Fusions take their members' recipes for settings.
+Parts = tuple["Recipe", ...]
+
+
+class FeatureSvmSettings(Section):
+    """A feature's own settings, as its module declares them, and those of the SVM behind it."""
+
+    features: Any
+    svm: Svm
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to fit, and how.
+
+    Attributes:
+        key: of the method.
+        settings: FeatureSvmSettings, a matcher's or a network's own, or the members' recipes of a fusion.
+        seed: every random choice comes from it.
+        allowed: the changes that leave an image in its class.
+        copies: augmented copies that a hand-crafted feature sees beside each training image.
+        views: of each image that a hand-crafted feature scores; 2: also its mirror image.
+    """
+
+    key: str
+    settings: Any
+    seed: int
+    allowed: Augmentation
+    copies: int = 0
+    views: int = 1
+
+    @staticmethod
+    def of(chosen: Settings, key: str, change: dict[str, Any] | None = None) -> Recipe:
+        """As params.yaml has it.
+
+        Args:
+            change: goes over a network's settings; for ablations.
+
+        Raises:
+            PipelineError: a setting is wrong; names it.
+        """
+        family = catalogue.BY_KEY[key].family if key in catalogue.BY_KEY else "network"
+        allowed = chosen.source.augmentation
+        if family == "fusion":
+            return Recipe(key, tuple(Recipe.of(chosen, one) for one in chosen.members(key)), chosen.seed, allowed)
+        if family == "matcher":
+            return Recipe(key, chosen.matcher(key), chosen.seed, allowed)
+        if family == "network":
+            return Recipe(key, chosen.network(key, change), chosen.seed, allowed)
+        settings = FeatureSvmSettings(features=chosen.feature(key), svm=chosen.svm(key))
+        copies = chosen.augmentation.copies if allowed != STILL else 0
+        views = chosen.augmentation.views if allowed.mirror else 1
+        return Recipe(key, settings, chosen.seed, allowed, copies, views)
+
+    @property
+    def method(self) -> Method:
+        """Its entry in the catalogue."""
+        return catalogue.BY_KEY[self.key]
+
+    def settings_as_json(self) -> Any:
+        """The settings as a model's card keeps them; of a fusion its members' names."""
+        if self.method.family == "fusion":
+            return {"members": [member.key for member in self.settings]}
+        if self.method.family == "feature":
+            return {"features": self.settings.features.model_dump(), "svm": self.settings.svm.model_dump()}
+        return self.settings.model_dump()

@@ -1,0 +1,161 @@
+"""Images from files, and every model's answer to each: five guesses with probabilities, and two warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.decode import Unreadable
+from pipeline.data.intake import Intake
+from pipeline.models.folder import Stored
+from pipeline.models.fusion import Fusion
+from pipeline.models.unlike import is_unlike
+from pipeline.parallel import slices, threads
+
+CHUNK = 1024  # images that are in memory at once; a multiple of every model's batch, so that scores keep their bytes
+CHUNK_BYTES = 1 << 28  # fewer, where images are large
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and its calibrated probability, 0-1."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model says of one image.
+
+    Attributes:
+        method: the model's.
+        guesses: the most probable classes, the most probable first; empty where the image can't be read.
+        unsure: the first guess is less probable than what was asked for.
+        unlike_training: the image resembles none of the classes, as far as its scores tell.
+        error: why the image can't be read; "" where it can.
+    """
+
+    method: str
+    guesses: tuple[Guess, ...]
+    unsure: bool
+    unlike_training: bool
+    error: str = ""
+
+    def as_json(self, path: str) -> dict[str, Any]:
+        """A row of `predict --json`."""
+        return {
+            "path": path,
+            "method": self.method,
+            "guesses": [{"class": guess.name, "probability": round(guess.probability, 6)} for guess in self.guesses],
+            "unsure": self.unsure,
+            "unlike_training": self.unlike_training,
+            "error": self.error or None,
+        }
+
+
+def scores_of_all(stored: Mapping[str, Stored], images: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of the images by each model, float32 (N, classes); what a fusion joins is computed once.
+
+    Args:
+        stored: models that were loaded together (see load_all), by their keys.
+        images: uint8 (N, H, W, 3).
+    """
+    found: dict[str, np.ndarray] = {}
+    for key, one in stored.items():
+        if not isinstance(one.model, Fusion):
+            found[key] = one.model.scores(images)
+    members = dict(found)
+    for key, one in stored.items():
+        if isinstance(one.model, Fusion):
+            for name, member in one.model.members.items():
+                if name not in members:
+                    members[name] = member.scores(images)
+            found[key] = one.model.combine(members)
+    return {key: found[key] for key in stored}
+
+
+def answers(stored: Stored, scores: np.ndarray, top: int, at_least: float) -> list[Answer]:
+    """Guesses from scores.
+
+    Args:
+        stored: whose scores they are.
+        scores: float32 (N, classes).
+        top: how many guesses; all classes where there are fewer.
+        at_least: a first guess of a lower probability is unsure.
+    """
+    card = stored.card
+    probabilities = card.calibrated.probabilities(scores)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top]  # of equal scores the first class, as in evaluation
+    unlike = is_unlike(scores, card.unlike)
+    return [
+        Answer(
+            card.method,
+            tuple(Guess(card.classes[label], float(row[label])) for label in best),
+            bool(row[best[0]] < at_least),
+            bool(strange),
+        )
+        for best, row, strange in zip(order, probabilities, unlike, strict=True)
+    ]
+
+
+def answer_files(
+    stored: Mapping[str, Stored],
+    files: Sequence[Path],
+    top: int,
+    at_least: float,
+    workers: int,
+    advance: Callable[[int], None],
+) -> Iterator[tuple[Path, list[Answer]]]:
+    """Each file with every model's answer, in their order; memory does not grow with their number.
+
+    The next images are read while the present ones are scored.
+
+    Args:
+        stored: models of one data set, by their keys.
+        advance: called with the number of images done.
+    """
+    intake = next(iter(stored.values())).card.image
+    chunks = slices(len(files), max(1, min(CHUNK, CHUNK_BYTES // (intake.height * intake.width * 3))))
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(_read, intake, files[chunk], workers) for chunk in chunks[:1]]
+        for number, chunk in enumerate(chunks):
+            images, errors = ahead.pop().result()
+            if number + 1 < len(chunks):
+                ahead.append(reader.submit(_read, intake, files[chunks[number + 1]], workers))
+            rows = _answer_chunk(stored, images, errors, top, at_least)
+            yield from zip(files[chunk], rows, strict=True)
+            advance(chunk.stop - chunk.start)
+
+
+def _answer_chunk(
+    stored: Mapping[str, Stored], images: np.ndarray, errors: list[str], top: int, at_least: float
+) -> list[list[Answer]]:
+    """For each image of a chunk, readable or not, the answers of all models."""
+    good = [not error for error in errors]
+    columns = []
+    scores = scores_of_all(stored, images) if any(good) else {}
+    for key, one in stored.items():
+        found = iter(answers(one, scores[key], top, at_least) if scores else [])
+        columns.append([next(found) if not error else Answer(key, (), False, False, error) for error in errors])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _read(intake: Intake, files: Sequence[Path], workers: int) -> tuple[np.ndarray, list[str]]:
+    """The readable images, uint8 (n, H, W, 3), and of each file why it can't be read, or ""."""
+
+    def read(file: Path) -> np.ndarray | str:
+        try:
+            return intake.read(file)
+        except Unreadable as reason:
+            return str(reason)
+
+    found = list(threads(read, files, workers))
+    images = [image for image in found if not isinstance(image, str)]
+    stacked = np.stack(images) if images else np.empty((0, intake.height, intake.width, 3), np.uint8)
+    return stacked, [image if isinstance(image, str) else "" for image in found]

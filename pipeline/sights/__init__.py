@@ -1,0 +1,1 @@
+"""What fitted models see, as pictures."""

@@ -1,0 +1,85 @@
+"""predict: models/ and photographs from anywhere → guesses."""
+
+import sys
+from pathlib import Path
+
+from pipeline import layout, progress
+from pipeline.data.contract import load_manifest, load_split
+from pipeline.errors import PipelineError
+from pipeline.models.folder import Stored
+from pipeline.prediction.checking import agreement, scores_of_the_run
+from pipeline.prediction.choosing import cards_below, changes_since, choose, compute_here, load_all
+from pipeline.prediction.inputs import find_images
+from pipeline.prediction.scoring import answer_files, scores_of_all
+from pipeline.prediction.writing import writer
+
+CHECKED = 1024  # test images at once
+
+
+def run(
+    paths: list[str],
+    methods: list[str],
+    top: int,
+    at_least: float,
+    csv_file: str | None,
+    json_file: str | None,
+    models: Path,
+) -> int:
+    """Let fitted models guess what is on images.
+
+    Returns:
+        how many images could not be read.
+
+    Raises:
+        PipelineError: there is no model or no image, or two outputs are asked for.
+    """
+    if csv_file is not None and json_file is not None:
+        raise PipelineError("--csv and --json exclude each other; ask for one, and run again for the other")
+    stored = _load(methods, models)
+    files = find_images(paths, sys.stdin)
+    top = min(top, len(next(iter(stored.values())).card.classes))
+    workers, bad = compute_here().worker_count, 0
+    with (
+        progress.bar(f"predict {', '.join(stored)}", len(files)) as bar,
+        writer(csv_file, json_file, list(stored), top) as out,
+    ):
+        for path, found in answer_files(stored, files, top, at_least, workers, bar.advance):
+            out.write(path, found)
+            bad += bool(found[0].error)
+    if bad:
+        progress.say(f"{bad} of {len(files)} images could not be read; their rows say why")
+    return bad
+
+
+def check(methods: list[str], models: Path) -> bool:
+    """Score the stored test images again, and say whether this machine agrees with the run.
+
+    Raises:
+        PipelineError: data/ or results/ are missing, or of another run.
+    """
+    stored = _load(methods, models)
+    manifest, test = load_manifest(), load_split("test")
+    fingerprint = manifest["splits"]["test"]["fingerprint"]
+    for key, one in stored.items():
+        if one.card.fingerprints["test"] != fingerprint:
+            raise PipelineError(
+                f"{models / key}: was fitted to other images than those in {layout.DATA}/; check it where its data lie"
+            )
+    good = True
+    with progress.bar(f"check {', '.join(stored)}", len(test)) as bar:
+        now = scores_of_all(stored, test.images)
+        bar.advance(len(test))
+    for key, one in stored.items():
+        found = agreement(scores_of_the_run(one, test), now[key])
+        print(f"{key}: {found.words}")
+        good &= found.good
+    return good
+
+
+def _load(methods: list[str], models: Path) -> dict[str, Stored]:
+    cards = cards_below(models)
+    names = choose(cards, methods, models)
+    if models == layout.MODELS:
+        for sentence in changes_since({name: cards[name] for name in names}):
+            progress.say(f"note: {sentence}")
+    return load_all(models, names, compute_here())

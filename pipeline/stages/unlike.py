@@ -1,0 +1,50 @@
+"""unlike: models/ → results/unlike/: how often each model notices that an image is of none of its classes."""
+
+import shutil
+
+import numpy as np
+from PIL import Image
+
+from pipeline import layout, progress, settings
+from pipeline.data.contract import load_manifest, load_split
+from pipeline.evaluation.metrics import wilson_interval
+from pipeline.files import write_json
+from pipeline.models.unlike import is_unlike, strangers
+from pipeline.prediction.checking import scores_of_the_run
+from pipeline.prediction.choosing import cards_below, load_all
+from pipeline.prediction.scoring import scores_of_all
+
+IMAGES = 200  # of each kind
+
+
+def run() -> None:
+    """Score images of none of the classes by every selected method; the false alarms are those on test."""
+    chosen, manifest, test = settings.load(), load_manifest(), load_split("test")
+    there = cards_below(layout.MODELS)
+    stored = load_all(layout.MODELS, [key for key in chosen.selected if key in there], chosen.compute)
+    height, width = manifest["image_shape"][:2]
+    kinds = strangers((height, width), chosen.seed, IMAGES, manifest["dataset"])
+    found: dict[str, dict[str, dict[str, float]]] = {key: {} for key in stored}
+    with progress.bar("unlike", len(kinds) * IMAGES) as bar:
+        for kind in kinds:
+            images = _grey(kind.images) if manifest["grey"] else kind.images
+            for key, scores in scores_of_all(stored, images).items():
+                found[key][kind.name] = _share(is_unlike(scores, stored[key].card.unlike), chosen.evaluation.confidence)
+            bar.advance(len(images))
+    for key, one in stored.items():
+        scores = scores_of_the_run(one, test)
+        found[key]["test"] = _share(is_unlike(scores, one.card.unlike), chosen.evaluation.confidence)
+    folder = layout.RESULTS / "unlike"
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(folder / "detection.json", found)
+
+
+def _share(flagged: np.ndarray, confidence: float) -> dict[str, float]:
+    """In percent, with its interval."""
+    low, high = wilson_interval(int(flagged.sum()), len(flagged), confidence)
+    return {"images": len(flagged), "percent": 100 * float(flagged.mean()), "low": 100 * low, "high": 100 * high}
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    """Each image's luminance, in three equal channels."""
+    return np.stack([np.asarray(Image.fromarray(image).convert("L").convert("RGB")) for image in images])
