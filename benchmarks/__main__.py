@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 CASES = (
     "hog",
     "color_histogram",
+    "lbp",
     "dense_sift",
     "fisher",
     "gmm",

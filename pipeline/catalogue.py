@@ -225,6 +225,20 @@ METHODS: tuple[Method, ...] = (
         departures="filters scaled down to small images; soft votes, regions and explicit maps as in the settings",
     ),
     Method(
+        key="lbp",
+        title="Local binary patterns + SVM",
+        year=2002,
+        era="hand-crafted",
+        family="feature",
+        module="pipeline.features.lbp",
+        parts="local binary patterns on circles → histograms of uniform patterns over regions → explicit kernel map → "
+        "linear SVM",
+        citation="Ojala, Pietikäinen & Mäenpää, Multiresolution gray-scale and rotation invariant texture "
+        "classification with local binary patterns, PAMI 2002",
+        departures="histograms of regions (Ahonen, Hadid & Pietikäinen 2004), patterns that know their direction, an "
+        "explicit map and a linear SVM in the place of nearest neighbours by likelihood, as in the settings",
+    ),
+    Method(
         key="sift_fv",
         title="SIFT Fisher vector + SVM",
         year=2010,
