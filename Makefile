@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 NAMES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help env repro report test test-slow bench lint format clean
+.PHONY: help env repro report page test test-slow bench lint format clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ report: $(READY)  ## open the report, or print where it is
 	@test -f reports/index.html || { echo "there is no report yet; run: make repro"; exit 1; }
 	@python -m webbrowser -t "file://$(CURDIR)/reports/index.html" >/dev/null 2>&1 || true
 	@echo "report: $(CURDIR)/reports/index.html"
+
+page: $(READY)  ## open a page on which the fitted models look at your photographs
+	python -m pipeline page
 
 test: $(READY)  ## all tests but the slow ones (minutes on two cores)
 	@sh scripts/find_browser.sh

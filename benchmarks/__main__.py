@@ -29,6 +29,7 @@ CASES = (
     "training",
     "airbench94",
     "prepare",
+    "predict",
     "report",
     "scaling",
     "ilsvrc",

@@ -175,6 +175,18 @@ def predict(
 
 
 @app.command()
+def page(
+    models: Annotated[Path, typer.Option(help="the folder with the fitted models")] = Path("models"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 0,
+    browser: Annotated[bool, typer.Option(help="open it in the browser")] = True,
+) -> None:
+    """Open a page on this machine, on which all fitted models look at a photograph."""
+    from pipeline.stages.page import run
+
+    run(models, port, browser)
+
+
+@app.command()
 def unlike() -> None:
     """Measure how often each model notices that an image is of none of its classes."""
     from pipeline.stages.unlike import run

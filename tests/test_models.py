@@ -68,7 +68,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def fit_and_deliver(key: str, work: Path, change: dict[str, Any] | None = None) -> tuple[Recipe, Fitted]:
     chosen, found = settings.load(), Prepared.read()
-    recipe = Recipe.of(chosen, key, change)
+    recipe = Recipe.of(chosen, key, catalogue.BY_KEY[key].family, change)
     if recipe.method.family == "fusion":
         for member in recipe.settings:
             if not layout.model_of(member.key).exists():
@@ -127,7 +127,7 @@ def test_stages_and_the_two_halves_make_the_same_model(prepared: Path, tmp_path:
 
 def test_fitting_reads_and_writes_no_folder_but_its_own(prepared: Path, tmp_path: Path) -> None:
     found, chosen = Prepared.read(), settings.load()
-    recipe = Recipe.of(chosen, "all_classical")
+    recipe = Recipe.of(chosen, "all_classical", "fusion")
     train, val = (
         Split(split.name, np.array(split.images), split.labels, split.ids)
         for split in (found.data.train, found.data.val)
@@ -236,7 +236,7 @@ def test_a_full_disk_leaves_the_model_before(stored: Path, monkeypatch: pytest.M
 
 def test_a_diverged_model_is_not_delivered(prepared: Path, tmp_path: Path) -> None:
     chosen, found = settings.load(), Prepared.read()
-    recipe = Recipe.of(chosen, "hog")
+    recipe = Recipe.of(chosen, "hog", "feature")
     fitted = families.fit(recipe, found.data, chosen.compute, tmp_path / "work")
     scores = fitted.model.scores(found.test.images)
     scores[0, 0] = np.nan

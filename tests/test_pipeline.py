@@ -57,7 +57,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     stages = repro(folder)
-    assert len(stages) == 3 + 4 * 6 + 2 + 2 * 2
+    assert len(stages) == 4 + 4 * 6 + 2 + 2 * 2
     return folder
 
 
@@ -125,7 +125,7 @@ def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository:
     edit(repository, {"hog.features.orientations": 7})
     assert set(repro(repository)) == {
         *(f"{stage}@hog" for stage in ("codebook", "features", "svm", "pictures")),
-        *("fuse@xrce2011", "fuse@all_classical", "evaluate", "report"),
+        *("fuse@xrce2011", "fuse@all_classical", "unlike", "evaluate", "report"),
     }
 
 
@@ -146,12 +146,12 @@ def test_a_run_is_compared_with_the_one_before(repository: Path) -> None:
 
 def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
     edit(repository, {"hog.svm.C": [0.02, 0.2, 2.0, 20.0]})
-    assert set(repro(repository)) == {"svm@hog", "fuse@xrce2011", "fuse@all_classical", "evaluate", "report"}
+    assert set(repro(repository)) == {"svm@hog", "fuse@xrce2011", "fuse@all_classical", "unlike", "evaluate", "report"}
 
 
 def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
     edit(repository, {"lenet5.weight_decay": 0.001})
-    assert set(repro(repository)) == {"cnn@lenet5", "kernels@lenet5", "evaluate", "report"}
+    assert set(repro(repository)) == {"cnn@lenet5", "kernels@lenet5", "unlike", "evaluate", "report"}
 
 
 def test_the_reports_code_retrains_nothing(repository: Path) -> None:
@@ -164,7 +164,7 @@ def test_the_reports_code_retrains_nothing(repository: Path) -> None:
 def test_a_removed_method_disappears(repository: Path) -> None:
     selected = {"features": ["color_histogram", "hog"], "fusions": ["all_classical"], "networks": ["lenet5"]}
     edit(repository, selected)
-    assert set(repro(repository)) == {"fuse@all_classical", "evaluate", "report"}
+    assert set(repro(repository)) == {"fuse@all_classical", "unlike", "evaluate", "report"}
     assert set(metrics(repository)["methods"]) == {"color_histogram", "hog", "all_classical", "lenet5"}
     page = (repository / layout.PAGE).read_text()
     table = page[page.index('<table id="board">') :].split("</table>")[0]
@@ -180,6 +180,7 @@ def test_another_data_set_is_one_word(repository: Path) -> None:
         "features@hog",
         "svm@hog",
         "pictures@hog",
+        "unlike",
         "evaluate",
         "report",
     }
@@ -345,7 +346,7 @@ def test_vectors_of_other_images_and_damaged_ones_are_refused_by_the_svm(project
         with pytest.raises(PipelineError, match=r"val\.npy: has the shape .*rerun the stage features@hog"):
             svm.run("hog")
     np.save(path, whole)
-    for name in ("train", "test"):
+    for name in ("train", "val"):
         path = layout.FEATURES / "hog" / f"{name}.npy"
         whole = np.load(path)
         damaged = whole.copy()
@@ -373,7 +374,7 @@ def test_a_full_disk_stops_features_with_a_sentence(project: Path, monkeypatch: 
             features.run("hog")
     assert not layout.FEATURES.exists()
     features.run("hog")
-    assert (layout.FEATURES / "hog" / "test.npy").exists()
+    assert (layout.FEATURES / "hog" / "val.npy").exists()
 
 
 # ------------------------------------------------------------------------------------------------ command line

@@ -54,6 +54,10 @@ class FeatureSvm(Model):
         """The feature of each image, float32 or float16 (n, D)."""
         return describe(self.recipe, self.codebook, images, self.compute)
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """See Model: the feature itself."""
+        return np.asarray(self.vectors(images), np.float32)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Codebook, weights, and how vectors are scaled."""
         scaling = self.svm.scaling

@@ -43,6 +43,11 @@ class Fusion(Model):
         """Fuse the members' scores, float32 (N, classes) each."""
         return fuse([scores[key] for key in self.weights], np.array(list(self.weights.values())))
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """See Model: the members' embeddings one after the other, each of length 1."""
+        found = [member.embed(images) for member in self.members.values()]
+        return np.concatenate([one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12) for one in found], 1)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights, in double precision."""
         return {"weights": np.array(list(self.weights.values()), np.float64)}

@@ -53,6 +53,10 @@ class Matcher(Model):
         )  # fmt: skip
         return found
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """See Model: how well it matches each class."""
+        return self.scores(images)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The examples and their keypoints; descriptors are whole numbers."""
         return {

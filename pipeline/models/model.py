@@ -61,6 +61,10 @@ class Model(ABC):
         """All that was learned, by name; what `restore` of the family's module takes."""
 
     @abstractmethod
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 (N, H, W, 3) → what the model tells them by, float32 (N, d): alike for images that are alike."""
+
+    @abstractmethod
     def facts(self) -> Facts:
         """What it is and where it computes."""
 

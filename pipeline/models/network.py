@@ -15,6 +15,8 @@ from pipeline.device import device_name, pick_device, pick_precision
 from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
 from pipeline.models.recipe import Recipe
 from pipeline.networks.parts.counting import count_parameters, table
+from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d
+from pipeline.parallel import slices
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
 from pipeline.training.memory import keep_freed_memory
@@ -24,6 +26,7 @@ from pipeline.training.tasks import Task, build, make_task
 from pipeline.training.tuning import tune_and_train
 from pipeline.workfolder import work_folder
 
+LAST = (nn.Linear, nn.Conv2d, EuclideanRadialBasis, LocallyConnected2d)
 PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
@@ -52,6 +55,19 @@ class Network(Model):
         """See Model; views of an image are averaged."""
         pixels = Pixels(images, self.image_shape[0], self.device)
         return predict(self.network, self, pixels, self.recipe.settings.views)
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """See Model: what enters the last layer with weights, of the image itself and no other view."""
+        last = [module for module in self.network.modules() if isinstance(module, LAST)][-1]
+        entered: list[torch.Tensor] = []
+        hook = last.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0].flatten(1)))
+        try:
+            for part in slices(len(images), self.batch):
+                pixels = Pixels(images[part], self.image_shape[0], self.device)
+                predict(self.network, self, pixels)
+        finally:
+            hook.remove()
+        return torch.cat(entered).float().cpu().numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights and statistics by their places in the network, and the normalisation of its input."""

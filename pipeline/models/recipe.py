@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import catalogue
-from pipeline.catalogue import Method
+from pipeline.catalogue import Family, Method
+from pipeline.networks.parts.switches import Senseless
 from pipeline.settings import STILL, Augmentation, Section, Settings, Svm
 
 #: Fusions take their members' recipes for settings.
@@ -41,23 +42,27 @@ class Recipe:
     views: int = 1
 
     @staticmethod
-    def of(chosen: Settings, key: str, change: dict[str, Any] | None = None) -> Recipe:
+    def of(chosen: Settings, key: str, family: Family, change: dict[str, Any] | None = None) -> Recipe:
         """As params.yaml has it.
 
         Args:
+            key: perhaps one that somebody typed.
+            family: of which it must be.
             change: goes over a network's settings; for ablations.
 
         Raises:
-            PipelineError: a setting is wrong; names it.
+            PipelineError: the key is none of that family, or a setting is wrong; names it.
+            Senseless: a network's views need a mirror that the data set does not allow.
         """
-        family = catalogue.BY_KEY[key].family if key in catalogue.BY_KEY else "network"
         allowed = chosen.source.augmentation
         if family == "fusion":
-            return Recipe(key, tuple(Recipe.of(chosen, one) for one in chosen.members(key)), chosen.seed, allowed)
+            return Recipe(
+                key, tuple(Recipe.of(chosen, one, "feature") for one in chosen.members(key)), chosen.seed, allowed
+            )
         if family == "matcher":
             return Recipe(key, chosen.matcher(key), chosen.seed, allowed)
         if family == "network":
-            return Recipe(key, chosen.network(key, change), chosen.seed, allowed)
+            return Recipe(key, _network(chosen, key, change), chosen.seed, allowed)
         settings = FeatureSvmSettings(features=chosen.feature(key), svm=chosen.svm(key))
         copies = chosen.augmentation.copies if allowed != STILL else 0
         views = chosen.augmentation.views if allowed.mirror else 1
@@ -75,3 +80,13 @@ class Recipe:
         if self.method.family == "feature":
             return {"features": self.settings.features.model_dump(), "svm": self.settings.svm.model_dump()}
         return self.settings.model_dump()
+
+
+def _network(chosen: Settings, key: str, change: dict[str, Any] | None) -> Any:
+    network = chosen.network(key, change)
+    if network.views != "single" and not chosen.source.augmentation.mirror:
+        raise Senseless(
+            f"`{key}.views` is {network.views}, but `datasets.{chosen.dataset}.augmentation.mirror` is false: "
+            "mirror images would be of other classes; set it to single"
+        )
+    return network

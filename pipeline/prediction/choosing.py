@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import layout, settings
+from pipeline import catalogue, layout, settings
 from pipeline.errors import PipelineError
 from pipeline.models.card import Card
 from pipeline.models.folder import CARD, Stored, load, read_card
@@ -95,7 +95,7 @@ def _changed(chosen: settings.Settings, key: str, card: Card) -> str:
     before: dict[str, object] = {"dataset": card.dataset, "budget": card.budget, "seed": card.seed}
     if chosen.dataset == card.dataset:
         try:
-            now[key] = Recipe.of(chosen, key).settings_as_json()
+            now[key] = Recipe.of(chosen, key, catalogue.BY_KEY[key].family).settings_as_json()
         except PipelineError:
             return ""
         before[key] = card.settings

@@ -53,7 +53,7 @@ def _run(key: str, chosen: Settings) -> None:
         name = ", ".join(f"{name}: {_word(value)}" for name, value in change.items()) or "as it is"
         progress.say(f"ablate {key}: {name}")
         try:
-            recipe = Recipe.of(chosen, key, change)
+            recipe = Recipe.of(chosen, key, "network", change)
             what = _description(recipe, data)
             first = first or what
             if change and what == first:

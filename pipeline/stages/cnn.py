@@ -23,7 +23,7 @@ def run(key: str) -> None:
 
 
 def _run(key: str, chosen: Settings, processes: Processes) -> None:
-    recipe, prepared = Recipe.of(chosen, key), Prepared.read()
+    recipe, prepared = Recipe.of(chosen, key, "network"), Prepared.read()
     work = training_work(f"cnn-{key}", recipe, prepared.data, chosen.compute)
     fitted = fit(recipe, prepared.data, chosen.compute, work, processes)
     test = score_test(fitted.model, prepared.test)

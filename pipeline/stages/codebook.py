@@ -10,7 +10,7 @@ from pipeline.models.recipe import Recipe
 def run(key: str) -> None:
     """Learn one feature's codebook."""
     chosen = settings.load()
-    codebook, seconds = learn_codebook(Recipe.of(chosen, key), load_training_data(), chosen.compute)
+    codebook, seconds = learn_codebook(Recipe.of(chosen, key, "feature"), load_training_data(), chosen.compute)
     folder = layout.CODEBOOKS / key
     write_arrays(folder / "codebook.npz", **codebook)
     write_json(folder / "cost.json", {"training_seconds": seconds})

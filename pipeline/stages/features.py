@@ -11,7 +11,7 @@ from pipeline.models.recipe import Recipe
 def run(key: str) -> None:
     """Compute one feature; a killed run goes on after its last finished shard."""
     chosen = settings.load()
-    recipe, data = Recipe.of(chosen, key), load_training_data()
+    recipe, data = Recipe.of(chosen, key, "feature"), load_training_data()
     codebook = read_arrays(layout.CODEBOOKS / key / "codebook.npz", f"codebook@{key}")
     shards = Shards(extraction_work(recipe, codebook, data, chosen.compute))
     target = layout.FEATURES / key

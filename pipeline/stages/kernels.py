@@ -17,11 +17,13 @@ from pipeline.sights.networks import network_pictures
 
 def run(key: str) -> None:
     """Draw the first kernels and the maps of some images of val."""
-    model = load(layout.model_of(key), settings.load().compute).model
+    chosen = settings.load()
+    chosen.network(key)  # a wrong name is told as such
+    model = load(layout.model_of(key), chosen.compute).model
     assert isinstance(model, Network)
     val = load_split("val")
     # Images of different classes, which lie in the order of their draw.
-    chosen = [int(np.flatnonzero(val.labels == label)[0]) for label in np.unique(val.labels)[:3]]
+    rows = [int(np.flatnonzero(val.labels == label)[0]) for label in np.unique(val.labels)[:3]]
     folder = layout.RESULTS / "kernels" / key
     shutil.rmtree(folder, ignore_errors=True)
-    write_pictures(folder, network_pictures(model, np.asarray(val.images[chosen])))
+    write_pictures(folder, network_pictures(model, np.asarray(val.images[rows])))

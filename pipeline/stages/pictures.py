@@ -14,7 +14,7 @@ IMAGES = 200  # of train
 
 def run(key: str) -> None:
     """Draw what the feature's module has to show; a feature without anything to show leaves an empty list."""
-    recipe = Recipe.of(settings.load(), key)
+    recipe = Recipe.of(settings.load(), key, "feature")
     codebook = read_arrays(layout.CODEBOOKS / key / "codebook.npz", f"codebook@{key}")
     train = load_split("train")
     rows = np.sort(generator(recipe.seed, "pictures").permutation(len(train))[:IMAGES])

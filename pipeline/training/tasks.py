@@ -46,14 +46,9 @@ def make_task(
     """Train the network `key` as `parameters` say.
 
     Raises:
-        Senseless: the batch is larger than train, or views need a mirror that the data set does not allow.
+        Senseless: the batch is larger than train.
         PipelineError: the device is not there.
     """
-    if parameters.views != "single" and not allowed.mirror:
-        raise Senseless(
-            f"`{key}.views` is {parameters.views}, but the data set's `augmentation.mirror` is false: mirror images "
-            "would be of other classes; set it to single"
-        )
     train, channels = data.train, data.channels
     if parameters.batch_size > len(train):
         raise Senseless(

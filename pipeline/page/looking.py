@@ -1,0 +1,167 @@
+"""What the page answers: all models' guesses with their times, what one sees, its most similar training images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pipeline import layout
+from pipeline.data.contract import Split, load_split
+from pipeline.errors import PipelineError
+from pipeline.models.folder import Stored
+from pipeline.models.fusion import Fusion
+from pipeline.prediction.scoring import answers
+from pipeline.randomness import generator
+from pipeline.sights.photograph import pictures_of
+
+GUESSES = 5
+EXAMPLES, SIMILAR = 300, 5  # training images that are compared, and shown
+
+
+@dataclass
+class Looking:
+    """The models, and what is known of the training images.
+
+    Attributes:
+        stored: models of one data set, by their keys.
+        examples: some training images; None where the project has none of these models' data.
+    """
+
+    stored: Mapping[str, Stored]
+    examples: Split | None = None
+    _embedded: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @staticmethod
+    def of(stored: Mapping[str, Stored], data: Path = layout.DATA) -> Looking:
+        """Warm every model, so that the first answer is as fast as the others."""
+        found = Looking(stored, _examples(stored, data))
+        card = found.card
+        found.guess(np.full((card.image.height, card.image.width, 3), 128, np.uint8))
+        return found
+
+    @property
+    def card(self) -> Any:
+        """Of the first model; all have its classes and size of images."""
+        return next(iter(self.stored.values())).card
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the page says of each model."""
+        return [
+            {
+                "method": key,
+                "title": one.card.title,
+                "year": one.card.year,
+                "era": one.card.era,
+                "error": round(one.card.errors["test"].top1_error, 1),
+            }
+            for key, one in self.stored.items()
+        ]
+
+    def read(self, raw: bytes) -> tuple[np.ndarray, str]:
+        """A photograph's bytes as the models take it, uint8 (H, W, 3), and a note on what was left out.
+
+        Raises:
+            Unreadable: with the reason.
+        """
+        image = self.card.image.decode(raw)
+        return image, _note(raw)
+
+    def guess(self, image: np.ndarray) -> list[dict[str, Any]]:
+        """Each model's answer and its milliseconds; a fusion's are its members' together."""
+        scores, seconds = self._scores(image)
+        found = []
+        for key, one in self.stored.items():
+            answer = answers(one, scores[key], GUESSES, 0.0)[0]
+            found.append(answer.as_json("") | {"milliseconds": round(1000 * seconds[key], 2)})
+        return found
+
+    def sees(self, key: str, image: np.ndarray) -> list[dict[str, str]]:
+        """Pictures of what one model sees in the photograph."""
+        return [
+            {"caption": picture.caption, "uri": data_uri(picture.pixels)}
+            for picture in pictures_of(self.stored[key].model, image)
+        ]
+
+    def similar(self, key: str, image: np.ndarray) -> list[dict[str, str]]:
+        """The training images whose features are most like the photograph's, by cosine.
+
+        Raises:
+            PipelineError: this project has none of the model's training images.
+        """
+        if self.examples is None:
+            raise PipelineError(
+                "the training images of these models do not lie in this project's data/, so none can be shown"
+            )
+        model = self.stored[key].model
+        if key not in self._embedded:
+            self._embedded[key] = _normalised(model.embed(self.examples.images))
+        likeness = self._embedded[key] @ _normalised(model.embed(image[None]))[0]
+        nearest = np.argsort(-likeness, kind="stable")[:SIMILAR]
+        return [
+            {
+                "class": self.card.classes[int(self.examples.labels[number])],
+                "uri": data_uri(np.asarray(self.examples.images[number])),
+            }
+            for number in nearest
+        ]
+
+    def _scores(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        scores: dict[str, np.ndarray] = {}
+        seconds: dict[str, float] = {}
+        models = {key: one.model for key, one in self.stored.items()}
+        for model in list(models.values()):
+            if isinstance(model, Fusion):
+                models = dict(model.members) | models
+        for key, model in models.items():
+            if not isinstance(model, Fusion):
+                started = time.perf_counter()
+                scores[key] = model.scores(image[None])
+                seconds[key] = time.perf_counter() - started
+        for key, model in models.items():
+            if isinstance(model, Fusion):
+                scores[key] = model.combine(scores)
+                seconds[key] = sum(seconds[member] for member in model.members)
+        return scores, seconds
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """An image uint8 (H, W, 3) as the address of a PNG."""
+    encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))[1].tobytes()
+    return f"data:image/png;base64,{base64.b64encode(encoded).decode()}"
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _examples(stored: Mapping[str, Stored], data: Path) -> Split | None:
+    """The same number of each class, as far as train has them."""
+    card = next(iter(stored.values())).card
+    try:
+        train = load_split("train", data)
+    except PipelineError:
+        return None
+    if train.images.shape[1:3] != (card.image.height, card.image.width) or len(train) != card.images["train"]:
+        return None
+    order = generator(card.seed, "examples").permutation(len(train))
+    each = max(1, EXAMPLES // len(card.classes))
+    rows = np.sort(np.concatenate([order[train.labels[order] == label][:each] for label in range(len(card.classes))]))
+    return Split("train", np.asarray(train.images[rows]), train.labels[rows], [train.ids[row] for row in rows])
+
+
+def _note(raw: bytes) -> str:
+    try:
+        with Image.open(io.BytesIO(raw)) as image:
+            frames = getattr(image, "n_frames", 1)
+    except Exception:  # a format that only OpenCV reads has no frames that we know of
+        return ""
+    return f"This file has {frames} frames; the models look at the first one." if frames > 1 else ""
