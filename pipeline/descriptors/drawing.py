@@ -68,6 +68,7 @@ def strokes(histograms: np.ndarray, cell: int, full_circle: bool) -> np.ndarray:
 def tiles(pictures: list[np.ndarray], columns: int) -> np.ndarray:
     """Pictures of one size in rows, on light grey."""
     height, width = pictures[0].shape[:2]
+    columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     out = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), GRID, np.uint8)
     for number, picture in enumerate(pictures):

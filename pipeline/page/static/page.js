@@ -58,7 +58,7 @@ function card(model, answer) {
   const made = make("article", undefined, "card");
   made.dataset.first = answer.guesses[0].probability;
   made.append(make("h3", model.title));
-  made.append(make("p", `${model.year}; errs on ${model.error} % of test; ${answer.milliseconds.toFixed(1)} ms`, "soft"));
+  made.append(make("p", `${model.year}; errs on ${model.error} % of test; ${answer.milliseconds.toFixed(1)} ms`, "soft"));
   const unsure = make("p", "Not sure", "mark unsure");
   unsure.hidden = true;
   made.append(unsure);
