@@ -21,12 +21,12 @@ from pipeline.data import decode
 from pipeline.errors import PipelineError
 from pipeline.models import folder
 from pipeline.models.network import Network
-from pipeline.models.onnx import export, largest_difference
 from pipeline.models.unlike import strangers
 from pipeline.prediction import scoring
 from pipeline.prediction.checking import agreement
 from pipeline.prediction.choosing import cards_below, changes_since, choose, load_all
 from pipeline.prediction.inputs import find_images
+from pipeline.prediction.onnx import export, largest_difference
 from pipeline.prediction.scoring import answer_files
 from pipeline.stages import predict, prepare
 from tests.conftest import edit, make_project, pipeline

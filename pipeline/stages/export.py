@@ -9,8 +9,8 @@ from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import load
 from pipeline.models.network import Network
-from pipeline.models.onnx import export, largest_difference
 from pipeline.prediction.choosing import cards_below, choose, compute_here
+from pipeline.prediction.onnx import export, largest_difference
 from pipeline.randomness import generator
 
 CHECKED = 100  # images
