@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from safetensors import SafetensorError
 
 from pipeline import catalogue, layout, settings
@@ -53,16 +55,21 @@ def tiny(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A prepared project, for all tests here that only add to it."""
-    from ruamel.yaml import YAML
-
-    project = make_project(tmp_path_factory.mktemp("models") / "project")
+@contextmanager
+def tiny_project(folder: Path) -> Iterator[Path]:
+    """A prepared project with tiny settings, which is the current folder meanwhile."""
+    project = make_project(folder / "project")
     edit(project, tiny(YAML(typ="safe").load((project / "params.yaml").read_text())))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         prepare.run()
+        yield project
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """For all tests here, which only add to it."""
+    with tiny_project(tmp_path_factory.mktemp("models")) as project:
         yield project
 
 

@@ -23,9 +23,8 @@ from pipeline.page.server import create_app, need_packages
 from pipeline.prediction.choosing import cards_below, load_all
 from pipeline.prediction.scoring import answers, scores_of_all
 from pipeline.sights.photograph import occlusion
-from pipeline.stages import page, prepare
-from tests.conftest import edit, make_project
-from tests.test_models import fit_and_deliver, tiny
+from pipeline.stages import page
+from tests.test_models import fit_and_deliver, tiny_project
 
 PORT = 8123
 METHODS = ("color_histogram", "hog", "sift_fv", "color_fv", "xrce2011", "lenet5_modern")
@@ -34,13 +33,7 @@ METHODS = ("color_histogram", "hog", "sift_fv", "color_fv", "xrce2011", "lenet5_
 @pytest.fixture(scope="module")
 def looking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looking]:
     """Models of both eras, fitted to few images."""
-    from ruamel.yaml import YAML
-
-    project = make_project(tmp_path_factory.mktemp("page") / "project")
-    edit(project, tiny(YAML(typ="safe").load((project / "params.yaml").read_text())))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        prepare.run()
+    with tiny_project(tmp_path_factory.mktemp("page")) as project:
         for key in METHODS:
             fit_and_deliver(key, project / "fits")
         names = list(cards_below(layout.MODELS))
@@ -128,14 +121,12 @@ def test_large_uploads_are_refused_before_they_are_read(client: TestClient, monk
     assert announced.status_code == 413
     assert "larger than 64 MB" in announced.text
     monkeypatch.setattr(server, "MOST_BYTES", 1000)
-    read = []
 
-    def endless() -> Iterator[bytes]:
-        for number in range(100):
-            read.append(number)
+    def unannounced() -> Iterator[bytes]:
+        for _ in range(100):
             yield b"x" * 100
 
-    assert client.post("/guess", content=endless()).status_code == 413
+    assert client.post("/guess", content=unannounced()).status_code == 413
 
 
 def test_only_this_page_on_this_machine_is_answered(client: TestClient) -> None:

@@ -8,19 +8,22 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pipeline import layout, settings
+from pipeline import catalogue, layout, settings
 from pipeline.data import decode
 from pipeline.errors import PipelineError
 from pipeline.models import folder
 from pipeline.models.network import Network
+from pipeline.models.recipe import Recipe
 from pipeline.models.unlike import strangers
 from pipeline.prediction import scoring
 from pipeline.prediction.checking import agreement
@@ -28,9 +31,11 @@ from pipeline.prediction.choosing import cards_below, changes_since, choose, loa
 from pipeline.prediction.inputs import find_images
 from pipeline.prediction.onnx import export, largest_difference
 from pipeline.prediction.scoring import answer_files
-from pipeline.stages import predict, prepare
-from tests.conftest import edit, make_project, pipeline
-from tests.test_models import fit_and_deliver, scores_of, tiny
+from pipeline.stages import predict
+from pipeline.training.images import Normalisation
+from pipeline.training.tasks import build
+from tests.conftest import ROOT, edit, pipeline
+from tests.test_models import fit_and_deliver, scores_of, tiny_project
 
 MODELS = ("color_histogram", "sift_fv", "color_fv", "xrce2011", "lenet5_modern")
 HARD_NAMES = ["constructor", "<b>&amp;", 'say "cheese"', "שלום", "a,b;c", "line\nbreak", "n" * 200]
@@ -39,13 +44,8 @@ HARD_NAMES = ["constructor", "<b>&amp;", 'say "cheese"', "שלום", "a,b;c", "l
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A finished run of a few methods; the current folder is its project."""
-    from ruamel.yaml import YAML
-
-    project = make_project(tmp_path_factory.mktemp("predict") / "project")
-    edit(project, tiny(YAML(typ="safe").load((project / "params.yaml").read_text())))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        prepare.run()
+    with tiny_project(tmp_path_factory.mktemp("predict")) as project:
+        edit(project, {"networks": ["lenet5_modern"], "fusions": ["xrce2011"]})
         for key in MODELS:
             fit_and_deliver(key, project / "fits")
         yield project
@@ -211,6 +211,31 @@ def test_which_models_answer(run: Path, tmp_path: Path) -> None:
         cards_below(tmp_path / "nowhere")
 
 
+def test_models_of_another_run_are_neither_the_best_nor_among_all(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = layout.MODELS / "hog"
+    shutil.copytree(layout.model_of("color_histogram"), stale)
+    card = json.loads((stale / "card.json").read_text())
+    card["errors"]["val"] |= {"top1_error": 0.0, "top1_low": 0.0}
+    try:
+        for changes in ({}, {"dataset": "digits"}):  # of a method that is not selected, then of another data set
+            (stale / "card.json").write_text(json.dumps(card | {"method": "hog"} | changes))
+            cards = cards_below(layout.MODELS)
+            assert "hog" in cards
+            assert set(choose(cards, ["all"], layout.MODELS)) == set(MODELS)
+            assert choose(cards, ["best"], layout.MODELS) != ["hog"]
+            assert choose(cards, ["hog"], layout.MODELS) == ["hog"]
+            edit(run, {"features": [*MODELS[:3], "hog"]})
+        (stale / "card.json").write_text(json.dumps(card | {"method": "hog"}))
+        assert choose(cards_below(layout.MODELS), ["best"], layout.MODELS) == ["hog"]
+        (stale / "card.json").write_text("{")
+        assert set(cards_below(layout.MODELS)) == set(MODELS)
+    finally:
+        shutil.rmtree(stale)
+        edit(run, {"features": list(MODELS[:3])})
+
+
 def test_a_models_own_folder_works_where_nothing_else_lies(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,7 +265,7 @@ def test_files_that_are_no_photographs_are_refused_unread(tmp_path: Path, monkey
         file.truncate(4 << 30)
     for name, reason in (
         ("pipe.jpg", "is no file, but a device, a pipe or a socket"),
-        ("huge.jpg", r"the file has 4\.3 GB; at most 1\.07374 GB are read"),
+        ("huge.jpg", r"the file has 4\.3 GB; at most 1 GB are read"),
         ("empty.jpg", "the file is empty"),
         (".", "is a folder"),
         ("no.jpg", "can't be opened"),
@@ -266,21 +291,33 @@ def test_photographs_are_brought_to_the_size_as_prepare_does(run: Path, tmp_path
         np.testing.assert_array_equal(intake.read(tmp_path / name), read_image(tmp_path / name, 32, 8, 100.0))
 
 
-@pytest.mark.parametrize("key", ["lenet5_modern"])
-def test_an_exported_network_scores_as_its_model(key: str, run: Path, tmp_path: Path) -> None:
-    model = folder.load(layout.model_of(key), settings.load().compute).model
-    assert isinstance(model, Network)
+@pytest.mark.parametrize("key", catalogue.keys("network"))
+def test_every_network_scores_as_onnx_as_it_does_itself(key: str, tmp_path: Path) -> None:
+    recipe = Recipe.of(settings.load(ROOT / "params.yaml"), key, "network")
+    narrow = {"width": 0.25} if "width" in type(recipe.settings).model_fields else {}
+    recipe = replace(recipe, settings=recipe.settings.model_copy(update=narrow | {"views": "mirror"}))
+    torch.manual_seed(0)
+    network = build(key, recipe.settings, (3, 32, 32), 10).eval()
+    normal = Normalisation([100.0, 90.0, 80.0], [50.0, 60.0, 70.0])
+    model = Network(recipe, network, (3, 32, 32), normal, torch.device("cpu"), torch.float32)
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
     export(model, tmp_path / "a.onnx")
-    difference, spread = largest_difference(model, tmp_path / "a.onnx", np.load(layout.DATA / "test" / "images.npy"))
-    assert difference < 1e-4 * spread
+    difference, spread = largest_difference(model, tmp_path / "a.onnx", images)
+    assert difference <= 1e-4 * spread
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
-    said = pipeline(run, "export", key, "--onnx", str(tmp_path / "b.onnx"))
+
+
+def test_the_command_that_exports_says_how_near_it_comes(run: Path, tmp_path: Path) -> None:
+    said = pipeline(run, "export", "lenet5_modern", "--onnx", str(tmp_path / "b.onnx"))
     assert said.returncode == 0, said.stderr
     assert "On 60 test images its scores differ from the model's by at most" in said.stderr
     refused = pipeline(run, "export", "color_histogram", "--onnx", str(tmp_path / "c.onnx"))
     assert refused.returncode == 1
     assert "its model folder models/color_histogram is the portable form" in refused.stderr
     assert not (tmp_path / "c.onnx").exists()
+    wrong = pipeline(run, "export", "all", "--onnx", str(tmp_path / "c.onnx"))
+    assert wrong.returncode == 1
+    assert "'all' is not a fitted model here" in wrong.stderr
 
 
 def test_strangers_are_of_the_size_and_the_same_each_time() -> None:
@@ -297,7 +334,7 @@ def test_strangers_are_of_the_size_and_the_same_each_time() -> None:
 def test_the_stage_measures_every_model(run: Path) -> None:
     from pipeline.stages import unlike
 
-    edit(run, {"features": ["color_histogram", "sift_fv", "color_fv"], "fusions": ["xrce2011"]})
+    edit(run, {"features": ["color_histogram", "sift_fv", "color_fv"], "fusions": ["xrce2011"], "networks": []})
     unlike.run()
     found = json.loads((layout.RESULTS / "unlike" / "detection.json").read_text())
     assert set(found) == set(MODELS) - {"lenet5_modern"}

@@ -23,7 +23,7 @@ _MORE_EXTENSIONS = frozenset(".sr .ras .exr .hdr .heic .heif .jxl .cr2 .cr3 .nef
 _NOT_PICTURES = frozenset(".pdf .ps .eps .mpg .mpeg .h5 .hdf .fit .fits .grib .bufr .wmf .emf .iim .msp .xbm".split())
 
 
-MOST_BYTES = 1 << 30  # of a file: no photograph has as many, and a file is read whole
+MOST_BYTES = 1_000_000_000  # of a file: no photograph has as many, and a file is read whole
 
 
 @cache

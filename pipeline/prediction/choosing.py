@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import catalogue, layout, settings
+from pipeline import catalogue, layout, progress, settings
 from pipeline.errors import PipelineError
 from pipeline.models.card import Card
 from pipeline.models.folder import CARD, Stored, load, read_card
@@ -16,10 +16,10 @@ ANYWHERE = Compute(device="auto", workers="auto", backend="loky")  # where there
 
 
 def cards_below(folder: Path) -> dict[str, Card]:
-    """The cards of all models in a folder, oldest method first.
+    """The cards of all models in a folder, oldest method first; one that can't be read is left out, and named.
 
     Raises:
-        PipelineError: there is none.
+        PipelineError: there is none that can be read.
     """
     try:
         found = sorted(path for path in folder.iterdir() if (path / CARD).is_file())
@@ -32,24 +32,70 @@ def cards_below(folder: Path) -> dict[str, Card]:
             f"{folder}: holds no fitted model; run `make repro` (or `dvc repro`) first, or name another folder with "
             "--models"
         )
-    cards = {path.name: read_card(path) for path in found}
+    cards: dict[str, Card] = {}
+    errors: list[PipelineError] = []
+    for path in found:
+        try:
+            cards[path.name] = read_card(path)
+        except PipelineError as error:
+            errors.append(error)
+    if not cards:
+        raise errors[0]
+    for sentence in map(str, errors):  # one old folder must not keep the others from answering
+        progress.say(f"left out: {sentence}")
     return dict(sorted(cards.items(), key=lambda item: (item[1].year, item[0])))
+
+
+def current(cards: dict[str, Card], folder: Path) -> dict[str, Card]:
+    """Of this project's models those of the present run; of any other folder all.
+
+    What was fitted to another data set, or is no longer selected in params.yaml, stays in models/: it must neither be
+    the best nor stand beside the others, but can be asked for by its name.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    if folder != layout.MODELS or not layout.PARAMS.is_file():
+        return cards
+    try:
+        chosen = settings.load()
+    except PipelineError as error:
+        progress.say(f"all models in {folder} count as of this run, since params.yaml can't be read: {error}")
+        return cards
+    found = {key: card for key, card in cards.items() if key in chosen.selected and card.dataset == chosen.dataset}
+    if not found:
+        raise PipelineError(
+            f"{folder}: holds no model of the methods and the data set ({chosen.dataset}) that {layout.PARAMS} names "
+            "now; run `make repro` (or `dvc repro`), or name a model with --method"
+        )
+    return found
 
 
 def choose(cards: dict[str, Card], names: list[str], folder: Path) -> list[str]:
     """The folders' names of the models that are asked for.
 
     Args:
+        cards: of all models in the folder.
         names: methods, or `best` (lowest top-1 error on val: test must choose nothing), or `all`.
+        folder: where they lie.
 
     Raises:
         PipelineError: a name is none of them.
     """
-    if "all" in names:
-        return list(cards)
-    best = min(cards, key=lambda key: cards[key].errors["val"].top1_error)
-    check_names([name for name in names if name != "best"], list(cards), str(folder), "--method", "a fitted model here")
-    return list(dict.fromkeys(best if name == "best" else name for name in names))
+    check_names(
+        [name for name in names if name not in ("best", "all")], list(cards), str(folder), "--method",
+        "a fitted model here",
+    )  # fmt: skip
+    found: list[str] = []
+    for name in names:
+        if name == "all":
+            found += current(cards, folder)
+        elif name == "best":
+            now = current(cards, folder)
+            found.append(min(now, key=lambda key: now[key].errors["val"].top1_error))
+        else:
+            found.append(name)
+    return list(dict.fromkeys(found))
 
 
 def load_all(folder: Path, names: list[str], compute: Compute) -> dict[str, Stored]:

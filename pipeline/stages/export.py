@@ -9,9 +9,10 @@ from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import load
 from pipeline.models.network import Network
-from pipeline.prediction.choosing import cards_below, choose, compute_here
+from pipeline.prediction.choosing import cards_below, compute_here
 from pipeline.prediction.onnx import export, largest_difference
 from pipeline.randomness import generator
+from pipeline.settings.sentences import check_names
 
 CHECKED = 100  # images
 
@@ -22,7 +23,7 @@ def run(key: str, target: Path, models: Path) -> None:
     Raises:
         PipelineError: the method is no network, or its model can't be used.
     """
-    (key,) = choose(cards_below(models), [key], models)
+    check_names([key], list(cards_below(models)), str(models), "", "a fitted model here")
     if catalogue.BY_KEY[key].family != "network":
         raise PipelineError(
             f"{key} is no network, and ONNX knows nothing of its features; its model folder {models / key} is the "

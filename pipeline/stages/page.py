@@ -9,7 +9,7 @@ from pipeline import progress
 from pipeline.errors import PipelineError
 from pipeline.page.looking import Looking
 from pipeline.page.server import HOST, create_app, need_packages
-from pipeline.prediction.choosing import cards_below, compute_here, load_all
+from pipeline.prediction.choosing import cards_below, compute_here, current, load_all
 
 OPENED_AFTER = 0.5  # seconds, in which the server starts
 
@@ -23,10 +23,10 @@ def run(models: Path, port: int, browser: bool) -> None:
     need_packages()
     import uvicorn
 
-    cards = cards_below(models)
-    with progress.bar("loading models", len(cards), unit="models") as bar:
-        looking = Looking.of(load_all(models, list(cards), compute_here()))
-        bar.advance(len(cards))
+    names = list(current(cards_below(models), models))
+    with progress.bar("loading models", len(names), unit="models") as bar:
+        looking = Looking.of(load_all(models, names, compute_here()))
+        bar.advance(len(names))
     with _listening(port) as listener:
         port = listener.getsockname()[1]
         address = f"http://{HOST}:{port}/"

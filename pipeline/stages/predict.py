@@ -3,17 +3,18 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from pipeline import layout, progress
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
+from pipeline.parallel import slices
 from pipeline.prediction.checking import agreement, scores_of_the_run
 from pipeline.prediction.choosing import cards_below, changes_since, choose, compute_here, load_all
 from pipeline.prediction.inputs import find_images
-from pipeline.prediction.scoring import answer_files, scores_of_all
+from pipeline.prediction.scoring import CHUNK, answer_files, scores_of_all
 from pipeline.prediction.writing import writer
-
-CHECKED = 1024  # test images at once
 
 
 def run(
@@ -67,10 +68,13 @@ def check(methods: list[str], models: Path) -> bool:
             )
     good = True
     with progress.bar(f"check {', '.join(stored)}", len(test)) as bar:
-        now = scores_of_all(stored, test.images)
-        bar.advance(len(test))
+        parts = []
+        for part in slices(len(test), CHUNK):
+            parts.append(scores_of_all(stored, test.images[part]))
+            bar.advance(part.stop - part.start)
     for key, one in stored.items():
-        found = agreement(scores_of_the_run(one, test), now[key])
+        now = np.concatenate([part[key] for part in parts])
+        found = agreement(scores_of_the_run(one, test), now)
         print(f"{key}: {found.words}")
         good &= found.good
     return good

@@ -11,7 +11,7 @@ from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import write_json
 from pipeline.models.unlike import is_unlike, strangers
 from pipeline.prediction.checking import scores_of_the_run
-from pipeline.prediction.choosing import cards_below, load_all
+from pipeline.prediction.choosing import load_all
 from pipeline.prediction.scoring import scores_of_all
 
 IMAGES = 200  # of each kind
@@ -20,8 +20,7 @@ IMAGES = 200  # of each kind
 def run() -> None:
     """Score images of none of the classes by every selected method; the false alarms are those on test."""
     chosen, manifest, test = settings.load(), load_manifest(), load_split("test")
-    there = cards_below(layout.MODELS)
-    stored = load_all(layout.MODELS, [key for key in chosen.selected if key in there], chosen.compute)
+    stored = load_all(layout.MODELS, chosen.selected, chosen.compute)
     height, width = manifest["image_shape"][:2]
     kinds = strangers((height, width), chosen.seed, IMAGES, manifest["dataset"])
     found: dict[str, dict[str, dict[str, float]]] = {key: {} for key in stored}
