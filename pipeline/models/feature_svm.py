@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline import progress
-from pipeline.augmentation.copies import Rows
 from pipeline.classifiers.fitting import fit_svm
 from pipeline.classifiers.linear_svm import LinearSVM
 from pipeline.classifiers.vectors import Dense, Scaling, Vectors, finite, open_vectors
-from pipeline.context import Codebook, Context
+from pipeline.context import Codebook
 from pipeline.data.contract import TrainingData
 from pipeline.device import device_name, pick_device
 from pipeline.errors import PipelineError
 from pipeline.features.extraction import SHARD, Shards
+from pipeline.models.feature_vectors import describe, extract, learn_codebook
 from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
-from pipeline.workfolder import work_folder
 
 
 @dataclass(frozen=True)
@@ -99,20 +96,6 @@ def restore(recipe: Recipe, arrays: dict[str, np.ndarray], card: Any, compute: C
     return FeatureSvm(recipe, without_prefix("codebook", arrays), fitted, compute)
 
 
-def describe(
-    recipe: Recipe,
-    codebook: Codebook,
-    images: np.ndarray,
-    compute: Compute,
-    training: bool = False,
-    advance: Callable[[int], None] = lambda count: None,
-) -> np.ndarray:
-    """The feature of images, (n, D); see features.base.Feature.transform."""
-    context = Context(recipe.seed, compute.worker_count, compute.backend, advance, training, compute.device)
-    found: np.ndarray = recipe.method.load().transform(images, recipe.settings.features, codebook, context)
-    return found
-
-
 # ---------------------------------------------------------------------------------------------------- fitting
 
 
@@ -126,58 +109,6 @@ def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fit
     cost = extract(recipe, codebook, data, compute, Shards(work / "shards"), work / "vectors")
     vectors = {name: open_vectors(work / "vectors" / f"{name}.npy", codebook) for name in ("train", "val")}
     return fit_classifier(recipe, codebook, vectors, data, compute, learned + cost)
-
-
-def learn_codebook(recipe: Recipe, data: TrainingData, compute: Compute) -> tuple[Codebook, float]:
-    """What the feature must learn from train first, and the seconds that it took; {} for most."""
-    started = time.perf_counter()
-    images = data.train.images
-    with progress.bar(f"codebook {recipe.key}", len(images)) as bar:
-        context = Context(recipe.seed, compute.worker_count, compute.backend, bar.advance)
-        codebook: Codebook = recipe.method.load().fit(images, recipe.settings.features, context)
-    return codebook, time.perf_counter() - started
-
-
-def extract(
-    recipe: Recipe, codebook: Codebook, data: TrainingData, compute: Compute, shards: Shards, target: Path
-) -> float:
-    """Write the vectors of train, with its augmented copies, and of val to `target`; seconds that train's took.
-
-    A killed run goes on after its last finished shard.
-    """
-    rows = {
-        "train": Rows.of_train(data.train, recipe.copies, recipe.allowed, recipe.seed),
-        "val": Rows.of_views(data.val, recipe.views),
-    }
-    # Kernels compile on their first use; that is no cost of the method.
-    describe(recipe, codebook, rows["train"].images(slice(0, 2)), compute)
-    seconds = {}
-    with progress.bar(f"features {recipe.key}", sum(len(images) for images in rows.values())) as bar:
-        for name, images in rows.items():
-
-            def vectors(part: slice, name: str = name, images: Rows = images) -> np.ndarray:
-                return describe(recipe, codebook, images.images(part), compute, training=name == "train")
-
-            seconds[name] = shards.write(name, vectors, len(images), bar.advance)
-    shards.publish(target, list(rows))
-    return seconds["train"]
-
-
-def extraction_work(recipe: Recipe, codebook: Codebook, data: TrainingData, compute: Compute) -> Path:
-    """Where a killed extraction leaves its shards: another folder for whatever leads to other vectors."""
-    code = Path(__file__).parents[1]
-    return work_folder(
-        f"features-{recipe.key}",
-        [*(code / name for name in ("augmentation", "descriptors", "encoding", "features", "randomness.py"))],
-        parameters=recipe.settings.features.model_dump(),
-        splits=data.fingerprint,
-        codebook={name: [list(values.shape), float(values.sum())] for name, values in codebook.items()},
-        copies=recipe.copies,
-        views=recipe.views,
-        augmentation=recipe.allowed.model_dump(),
-        seed=recipe.seed,
-        device=compute.device,
-    )
 
 
 def fit_classifier(

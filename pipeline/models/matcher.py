@@ -13,7 +13,7 @@ from pipeline import progress
 from pipeline.data.contract import TrainingData
 from pipeline.descriptors.matching import Keypoints
 from pipeline.evaluation.metrics import top_k_error
-from pipeline.models.model import Facts, Fitted, Model
+from pipeline.models.model import Advance, Facts, Fitted, Model, quiet
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 
@@ -44,7 +44,7 @@ class Matcher(Model):
         module, workers = self.recipe.method.load(), self.compute.worker_count
         return self.score_described(module.describe(images, self.recipe.settings, workers))
 
-    def score_described(self, described: Any, advance: Any = lambda count: None) -> np.ndarray:
+    def score_described(self, described: Any, advance: Advance = quiet) -> np.ndarray:
         """Scores of images whose keypoints are known."""
         module, settings = self.recipe.method.load(), self.recipe.settings
         found: np.ndarray = module.score(

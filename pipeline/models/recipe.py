@@ -10,9 +10,6 @@ from pipeline.catalogue import Family, Method
 from pipeline.networks.parts.switches import Senseless
 from pipeline.settings import STILL, Augmentation, Section, Settings, Svm
 
-#: Fusions take their members' recipes for settings.
-Parts = tuple["Recipe", ...]
-
 
 class FeatureSvmSettings(Section):
     """A feature's own settings, as its module declares them, and those of the SVM behind it."""

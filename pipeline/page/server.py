@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.page.looking import Looking, data_uri
 
 if TYPE_CHECKING:
+    import numpy as np
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,6 +30,10 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+#: Gives a response to a request.
+Answer = Callable[["Request"], Awaitable["Response"]]
 
 
 class Refused(Exception):
@@ -55,83 +60,112 @@ def need_packages() -> None:
 def create_app(looking: Looking, port: int) -> Starlette:
     """The application for one port: only requests that name this machine and come from this page are answered."""
     from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
-    one_at_a_time = Lock()
+    answers = _Answers(looking)
     hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+    files = {
+        "/": (STATIC / "page.html", "text/html"),
+        "/page.js": (STATIC / "page.js", "text/javascript"),
+        "/page.css": (STATIC / "page.css", "text/css"),
+        "/style.css": (STYLE, "text/css"),
+    }
+    return Starlette(
+        routes=[
+            *(Route(address, _guarded(_file(path, kind), hosts)) for address, (path, kind) in files.items()),
+            Route("/models", _guarded(answers.models, hosts)),
+            *(
+                Route(f"/{answer.__name__}", _guarded(answer, hosts), methods=["POST"])
+                for answer in (answers.guess, answers.sees, answers.similar)
+            ),
+            Route("/{rest:path}", _guarded(_nothing, hosts), methods=["GET", "POST"]),
+        ]
+    )
 
-    def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def answered(request: Request) -> Response:
-            try:
-                _check_sender(request, hosts)
-                response = await answer(request)
-            except Refused as refused:
-                response = PlainTextResponse(f"{refused}\n", refused.status)
-            except (Unreadable, PipelineError) as error:
-                response = PlainTextResponse(f"{error}\n", 422)
-            response.headers.update(HEADERS)
-            return response
 
-        return answered
+class _Answers:
+    """What the page asks for. Models work outside the event loop, for one request at a time: they use all cores."""
 
-    async def working(function: Callable[..., Any], *given: Any) -> Any:
-        """Outside the event loop, one request at a time: models use all cores by themselves."""
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
+        self._one_at_a_time = Lock()
 
-        def alone() -> Any:
-            with one_at_a_time:
-                return function(*given)
+    async def models(self, request: Request) -> Response:
+        """Which models there are, and what they know."""
+        card = self._looking.card
+        known = {"dataset": card.dataset, "classes": len(card.classes), "licence": card.licence}
+        return _json({"models": self._looking.models(), **known})
 
-        return await run_in_threadpool(alone)
-
-    async def models(request: Request) -> Response:
-        card = looking.card
-        return JSONResponse(
-            {"models": looking.models(), "dataset": card.dataset, "classes": len(card.classes), "licence": card.licence}
-        )
-
-    async def guess(request: Request) -> Response:
+    async def guess(self, request: Request) -> Response:
+        """All models' guesses on an uploaded photograph."""
         raw = await _body(request)
 
         def work() -> dict[str, Any]:
-            image, note = looking.read(raw)
-            return {"image": data_uri(image), "note": note, "answers": looking.guess(image)}
+            image, note = self._looking.read(raw)
+            return {"image": data_uri(image), "note": note, "answers": self._looking.guess(image)}
 
-        return JSONResponse(await working(work))
+        return _json(await self._working(work))
 
-    def of_method(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            key = request.query_params.get("method", "")
-            if key not in looking.stored:
-                raise Refused(404, f"{key[:60]!r} is no fitted model here")
-            raw = await _body(request)
-            return JSONResponse(await working(lambda: function(key, looking.read(raw)[0])))
+    async def sees(self, request: Request) -> Response:
+        """What one model sees in it."""
+        return await self._by_one(request, self._looking.sees)
 
-        return answer
+    async def similar(self, request: Request) -> Response:
+        """The training images that one model finds most like it."""
+        return await self._by_one(request, self._looking.similar)
 
-    def file(path: Path, kind: str) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            return FileResponse(path, media_type=kind)
+    async def _by_one(self, request: Request, function: Callable[[str, np.ndarray], Any]) -> Response:
+        key = request.query_params.get("method", "")
+        if key not in self._looking.stored:
+            raise Refused(404, f"{key[:60]!r} is no fitted model here")
+        raw = await _body(request)
+        return _json(await self._working(lambda: function(key, self._looking.read(raw)[0])))
 
-        return answer
+    async def _working(self, function: Callable[[], Any]) -> Any:
+        from starlette.concurrency import run_in_threadpool
 
-    async def nothing(request: Request) -> Response:
-        raise Refused(404, "there is nothing at this address")
+        def alone() -> Any:
+            with self._one_at_a_time:
+                return function()
 
-    return Starlette(
-        routes=[
-            Route("/", guarded(file(STATIC / "page.html", "text/html"))),
-            Route("/page.js", guarded(file(STATIC / "page.js", "text/javascript"))),
-            Route("/page.css", guarded(file(STATIC / "page.css", "text/css"))),
-            Route("/style.css", guarded(file(STYLE, "text/css"))),
-            Route("/models", guarded(models)),
-            Route("/guess", guarded(guess), methods=["POST"]),
-            Route("/sees", guarded(of_method(looking.sees)), methods=["POST"]),
-            Route("/similar", guarded(of_method(looking.similar)), methods=["POST"]),
-            Route("/{rest:path}", guarded(nothing), methods=["GET", "POST"]),
-        ]
-    )
+        return await run_in_threadpool(alone)
+
+
+def _guarded(answer: Answer, hosts: set[str]) -> Answer:
+    """The same answer for this page alone, with the headers that every response has; what is wrong is a sentence."""
+    from starlette.responses import PlainTextResponse
+
+    async def guarded(request: Request) -> Response:
+        try:
+            _check_sender(request, hosts)
+            response = await answer(request)
+        except Refused as refused:
+            response = PlainTextResponse(f"{refused}\n", refused.status)
+        except (Unreadable, PipelineError) as error:
+            response = PlainTextResponse(f"{error}\n", 422)
+        response.headers.update(HEADERS)
+        return response
+
+    return guarded
+
+
+def _file(path: Path, kind: str) -> Answer:
+    from starlette.responses import FileResponse
+
+    async def file(request: Request) -> Response:
+        return FileResponse(path, media_type=kind)
+
+    return file
+
+
+async def _nothing(request: Request) -> Response:
+    raise Refused(404, "there is nothing at this address")
+
+
+def _json(value: Any) -> Response:
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(value)
 
 
 def _check_sender(request: Request, hosts: set[str]) -> None:

@@ -3,7 +3,7 @@
 from pipeline import layout, settings
 from pipeline.data.contract import load_training_data
 from pipeline.files import write_arrays, write_json
-from pipeline.models.feature_svm import learn_codebook
+from pipeline.models.feature_vectors import learn_codebook
 from pipeline.models.recipe import Recipe
 
 

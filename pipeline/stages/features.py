@@ -4,7 +4,7 @@ from pipeline import layout, settings
 from pipeline.data.contract import load_training_data
 from pipeline.features.extraction import Shards
 from pipeline.files import read_arrays, write_json
-from pipeline.models.feature_svm import extract, extraction_work
+from pipeline.models.feature_vectors import extract, extraction_work
 from pipeline.models.recipe import Recipe
 
 
