@@ -11,8 +11,9 @@ from pipeline.models.recipe import Recipe
 def run(key: str) -> None:
     """Compute one feature; a killed run goes on after its last finished shard."""
     chosen = settings.load()
-    recipe, data = Recipe.of(chosen, key, "feature"), load_training_data()
+    recipe = Recipe.of(chosen, key, "feature")
     codebook = read_arrays(layout.CODEBOOKS / key / "codebook.npz", f"codebook@{key}")
+    data = load_training_data()
     shards = Shards(extraction_work(recipe, codebook, data, chosen.compute))
     target = layout.FEATURES / key
     seconds = extract(recipe, codebook, data, chosen.compute, shards, target)

@@ -12,8 +12,8 @@ from pipeline.models.recipe import Recipe
 
 def run(key: str) -> None:
     """Fit the weights on the members' scores of val, and fuse those of test."""
-    chosen, prepared = settings.load(), Prepared.read()
-    recipe = Recipe.of(chosen, key, "fusion")
+    chosen = settings.load()
+    recipe, prepared = Recipe.of(chosen, key, "fusion"), Prepared.read()
     splits = {"val": prepared.data.val, "test": prepared.test}
     classes = len(prepared.data.classes)
     folders = {member.key: layout.results_of("feature", member.key) for member in recipe.settings}

@@ -13,8 +13,9 @@ SEARCHED = 200  # val images, for the picture of two matched ones
 
 def run(key: str) -> None:
     """Describe the examples, choose the ratio on val, score test once."""
-    chosen, prepared = settings.load(), Prepared.read()
-    recipe, val, test = Recipe.of(chosen, key, "matcher"), prepared.data.val, prepared.test
+    chosen = settings.load()
+    recipe, prepared = Recipe.of(chosen, key, "matcher"), Prepared.read()
+    val, test = prepared.data.val, prepared.test
     module, parameters = recipe.method.load(), recipe.settings
     compared = len(parameters.ratios) * len(val) + len(test)
     module.check_size(parameters, len(prepared.data.classes), compared)

@@ -12,8 +12,8 @@ from pipeline.models.recipe import Recipe
 
 def run(key: str) -> None:
     """Fit one SVM per candidate, keep the solution on the way with the lowest error on val, score test once."""
-    chosen, prepared = settings.load(), Prepared.read()
-    recipe = Recipe.of(chosen, key, "feature")
+    chosen = settings.load()
+    recipe, prepared = Recipe.of(chosen, key, "feature"), Prepared.read()
     codebook = read_arrays(layout.CODEBOOKS / key / "codebook.npz", f"codebook@{key}")
     vectors = {name: _open(key, name, codebook) for name in ("train", "val")}
     before = sum(
