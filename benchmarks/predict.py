@@ -51,7 +51,7 @@ def run(data_root: Path) -> list[Row]:
         for key in METHODS:
             recipe = Recipe.of(chosen, key, catalogue.BY_KEY[key].family)
             fitted = fit(recipe, found.data, chosen.compute, Path("fits") / key)
-            deliver(recipe, chosen.budget, fitted, found, score_test(fitted.model, found.test))
+            deliver(recipe, chosen.budget, fitted, found, score_test(fitted, found.test))
         images = np.concatenate([found.data.train.images, found.data.val.images])
         images = np.concatenate([images] * -(-IMAGES // len(images)))[:IMAGES]
         files = _files(images, Path("photos"))

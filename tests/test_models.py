@@ -20,10 +20,11 @@ from pipeline.data.contract import Split, TrainingData
 from pipeline.errors import PipelineError
 from pipeline.files import read_json, write_json
 from pipeline.models import families, folder
-from pipeline.models.delivery import Prepared, Scored, deliver, score_test
-from pipeline.models.model import Fitted
+from pipeline.models.delivery import Prepared, deliver, score_test
+from pipeline.models.fitted import Fitted
+from pipeline.models.look import look_at
+from pipeline.models.model import Look
 from pipeline.models.recipe import Recipe
-from pipeline.models.unlike import is_unlike, sign_of
 from pipeline.stages import codebook, features, prepare, svm
 from tests.conftest import edit, make_project
 
@@ -81,7 +82,7 @@ def fit_and_deliver(key: str, work: Path, change: dict[str, Any] | None = None) 
             if not layout.model_of(member.key).exists():
                 fit_and_deliver(member.key, work)
     fitted = families.fit(recipe, found.data, chosen.compute, work / key)
-    deliver(recipe, chosen.budget, fitted, found, score_test(fitted.model, found.test))
+    deliver(recipe, chosen.budget, fitted, found, score_test(fitted, found.test))
     return recipe, fitted
 
 
@@ -90,15 +91,20 @@ def scores_of(key: str) -> dict[str, np.ndarray]:
         return {name: found[name] for name in ("val", "test")}
 
 
-def from_files(where: Path, key: str, models: Path) -> np.ndarray:
-    """Scores of the test images, written as PNG and read as any photograph is."""
+def strangeness_of(key: str) -> dict[str, np.ndarray]:
+    with np.load(layout.results_of(catalogue.BY_KEY[key].family, key) / "scores.npz") as found:
+        return {name: found[f"{name}_strangeness"] for name in ("val", "test")}
+
+
+def from_files(where: Path, key: str, models: Path) -> Look:
+    """What is found in the test images, written as PNG and read as any photograph is."""
     stored = folder.load(models / key, settings.load().compute)
     images = np.load(layout.DATA / "test" / "images.npy")
     for number, image in enumerate(images):
         cv2.imwrite(str(where / f"{number:03d}.png"), image[:, :, ::-1])
     read = [stored.card.image.read(path) for path in sorted(where.glob("*.png"))]
     np.testing.assert_array_equal(np.stack(read), images)
-    return stored.model.scores(np.stack(read))
+    return look_at(stored, np.stack(read))
 
 
 @pytest.mark.parametrize("key", ALL)
@@ -106,12 +112,14 @@ def test_test_images_as_files_get_the_scores_of_the_run(key: str, prepared: Path
     fit_and_deliver(key, tmp_path / "work")
     moved = tmp_path / "elsewhere"
     shutil.copytree(layout.MODELS, moved)
-    np.testing.assert_array_equal(from_files(tmp_path, key, moved), scores_of(key)["test"])
+    found = from_files(tmp_path, key, moved)
+    np.testing.assert_array_equal(found.scores, scores_of(key)["test"])
+    np.testing.assert_array_equal(found.strangeness, strangeness_of(key)["test"])
 
 
 def test_a_network_in_bfloat16_scores_within_a_thousandth(prepared: Path, tmp_path: Path) -> None:
     fit_and_deliver("lenet5_modern", tmp_path / "work", {"precision": "bf16"})
-    before, now = scores_of("lenet5_modern")["test"], from_files(tmp_path, "lenet5_modern", layout.MODELS)
+    before, now = scores_of("lenet5_modern")["test"], from_files(tmp_path, "lenet5_modern", layout.MODELS).scores
     assert folder.read_card(layout.model_of("lenet5_modern")).cost.precision == "bf16"
     np.testing.assert_allclose(now, before, atol=1e-3)
     same = np.argsort(-now, axis=1)[:, :5] == np.argsort(-before, axis=1)[:, :5]
@@ -122,7 +130,7 @@ def test_stages_and_the_two_halves_make_the_same_model(prepared: Path, tmp_path:
     for stage in (codebook, features, svm):
         stage.run("sift_bow")
     by_stages = folder.load(layout.model_of("sift_bow"), settings.load().compute).model.arrays()
-    scores = scores_of("sift_bow")
+    scores, strangeness = scores_of("sift_bow"), strangeness_of("sift_bow")
     _, fitted = fit_and_deliver("sift_bow", tmp_path)
     arrays = fitted.model.arrays()
     assert arrays.keys() == by_stages.keys()
@@ -130,6 +138,7 @@ def test_stages_and_the_two_halves_make_the_same_model(prepared: Path, tmp_path:
         np.testing.assert_array_equal(array, by_stages[name], err_msg=name)
     for name, values in scores_of("sift_bow").items():
         np.testing.assert_array_equal(values, scores[name])
+        np.testing.assert_array_equal(strangeness_of("sift_bow")[name], strangeness[name])
 
 
 def test_fitting_reads_and_writes_no_folder_but_its_own(prepared: Path, tmp_path: Path) -> None:
@@ -163,13 +172,6 @@ def test_a_model_of_grey_images_takes_colour_photographs_by_their_luminance(prep
     np.testing.assert_array_equal(intake.read(tmp_path / "b.png"), grey)
     wide = Intake(height=10, width=20, grey=False, min_side=8, max_megapixels=1.0)
     np.testing.assert_array_equal(wide.read(tmp_path / "b.png"), grey[5:15])
-
-
-def test_the_sign_of_unlike_images_is_set_on_val() -> None:
-    scores = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32)
-    found = sign_of(scores)
-    assert found.false_alarms == pytest.approx(0.05, abs=0.001)
-    assert is_unlike(scores, found).mean() == found.false_alarms
 
 
 @pytest.fixture
@@ -235,8 +237,9 @@ def test_a_full_disk_leaves_the_model_before(stored: Path, monkeypatch: pytest.M
     card = json.loads((stored / "card.json").read_text())
     before = {path.name: path.read_bytes() for path in stored.iterdir()}
     monkeypatch.setattr(folder, "save_file", full)
+    rest = {name: card[name] for name in card.keys() - {"format", "files"}}
     with pytest.raises(PipelineError, match=r"No space left .*make room, and rerun"):
-        folder.save(stored, found.model, {name: card[name] for name in card.keys() - {"format", "files"}})
+        folder.save(stored, found.model, found.familiarity, rest)
     assert {path.name: path.read_bytes() for path in stored.iterdir()} == before
     assert [path.name for path in stored.parent.iterdir()] == ["color_histogram"]
 
@@ -249,5 +252,5 @@ def test_a_diverged_model_is_not_delivered(prepared: Path, tmp_path: Path) -> No
     scores[0, 0] = np.nan
     shutil.rmtree(layout.model_of("hog"), ignore_errors=True)
     with pytest.raises(PipelineError, match="NaN or infinite scores"):
-        deliver(recipe, chosen.budget, fitted, found, Scored(scores, 1.0))
+        deliver(recipe, chosen.budget, fitted, found, Look(scores, np.zeros(len(scores), np.float32), 1.0))
     assert not layout.model_of("hog").exists()

@@ -16,12 +16,13 @@ from starlette.testclient import TestClient
 
 from pipeline import layout, settings
 from pipeline.errors import PipelineError
-from pipeline.models.model import Facts, Model
+from pipeline.models.look import look_at_all
+from pipeline.models.model import Facts, Model, Seen
 from pipeline.page import server
 from pipeline.page.looking import Looking
 from pipeline.page.server import create_app, need_packages
 from pipeline.prediction.choosing import cards_below, load_all
-from pipeline.prediction.scoring import answers, scores_of_all
+from pipeline.prediction.scoring import answers
 from pipeline.sights.photograph import occlusion
 from pipeline.stages import page
 from tests.test_models import fit_and_deliver, tiny_project
@@ -59,11 +60,11 @@ def test_all_models_guess_as_predict_does(client: TestClient, looking: Looking) 
     found = client.post("/guess", content=raw).json()
     np.testing.assert_array_equal(pixels(found["image"]), image)
     assert found["note"] == ""
-    scores = scores_of_all(looking.stored, image[None])
+    looks = look_at_all(looking.stored, image[None])
     assert [answer["method"] for answer in found["answers"]] == list(looking.stored)
     for answer in found["answers"]:
         key = answer["method"]
-        (expected,) = answers(looking.stored[key], scores[key], 5, 0.0)
+        (expected,) = answers(looking.stored[key], looks[key], 5, 0.0)
         assert answer["guesses"] == expected.as_json("")["guesses"]
         assert answer["unlike_training"] == expected.unlike_training
         assert answer["milliseconds"] > 0
@@ -161,12 +162,10 @@ class Corner(Model):
 
     batch: ClassVar[int] = 1000
 
-    def score_batch(self, images: np.ndarray) -> np.ndarray:
-        seen = images[:, :8, :8].mean(axis=(1, 2, 3)) / 255
-        return np.stack([seen, 0.3 - 0 * seen], axis=1).astype(np.float32)
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    def see(self, images: np.ndarray) -> Seen:
+        bright = images[:, :8, :8].mean(axis=(1, 2, 3)) / 255
+        scores = np.stack([bright, 0.3 - 0 * bright], axis=1).astype(np.float32)
+        return Seen(scores, scores)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {}

@@ -74,11 +74,50 @@ def test_lines_join_what_matches() -> None:
     assert columns.max() in range(80 + drawing.GAP + 58, 80 + drawing.GAP + 62)
 
 
+def test_words_lie_where_their_patches_do() -> None:
+    image = np.zeros((20, 40, 3), np.uint8)
+    y, x = np.mgrid[:2, :4].reshape(2, -1)
+    places = np.stack([(x + 0.5) / 4, (y + 0.5) / 2], axis=1)
+    words = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    shown = drawing.words_on(image, words, places, 40)[:, 80 + drawing.GAP :]
+    assert shown.shape == (40, 80, 3)
+    assert (shown[:20] == shown[20:]).all()
+    columns = [shown[:, left : left + 20] for left in (0, 20, 40, 60)]
+    assert all((column == column[0, 0]).all() for column in columns)
+    assert len({tuple(column[0, 0].tolist()) for column in columns}) == 4
+
+
+def test_no_square_stands_where_there_is_no_patch() -> None:
+    places = np.array([[0.4, 0.5], [0.6, 0.5]])
+    shown = drawing.squares_at(np.zeros((2, 3), np.uint8), places, np.zeros((10, 10, 3), np.uint8), 10)
+    black = (shown == 0).all(axis=2)
+    assert black[:, 3:7].all()
+    assert not black[:, :3].any()
+    assert not black[:, 7:].any()
+
+
+def test_gabors_colours_tell_the_direction_of_stripes(project: Path) -> None:
+    from pipeline import settings
+    from pipeline.features import gabor
+
+    wave = (127 + 100 * np.sin(np.arange(48) * np.pi / 3)).astype(np.uint8)
+    upright = np.broadcast_to(wave[None, :, None], (48, 48, 3)).copy()
+    chosen = settings.load().feature("gabor")
+    hues = []
+    for image in (upright, upright.transpose(1, 0, 2).copy()):
+        shown = gabor.pictures(image[None], chosen, {})[0].pixels
+        right = shown[40:-40, -120:-40]
+        hues.append(cv2.cvtColor(right, cv2.COLOR_RGB2HSV)[..., 0])
+    assert all(np.ptp(hue) <= 2 for hue in hues)
+    assert abs(int(np.median(hues[0])) - int(np.median(hues[1]))) == pytest.approx(90, abs=3)
+
+
 def test_every_feature_with_something_to_show_shows_it(project: Path) -> None:
-    edit(project, {"features": ["color_histogram", "hog", "sift_bow", "gabor", "textons", "sift_fv", "color_fv"]})
+    keys = ("color_histogram", "hog", "sift_bow", "gabor", "textons", "sift_fv", "color_fv", "sift_vlad")
+    edit(project, {"features": list(keys)})
     prepare.run()
     counts = {}
-    for key in ("color_histogram", "hog", "sift_bow", "gabor", "textons", "sift_fv", "color_fv"):
+    for key in keys:
         codebook.run(key)
         pictures.run(key)
         folder = layout.PICTURES / key
@@ -90,7 +129,8 @@ def test_every_feature_with_something_to_show_shows_it(project: Path) -> None:
             assert min(pixels.shape[:2]) > 40
             assert pixels.std() > 5
     assert counts == {
-        "color_histogram": 0, "hog": 1, "sift_bow": 2, "gabor": 1, "textons": 2, "sift_fv": 1, "color_fv": 1,
+        "color_histogram": 0, "hog": 1, "sift_bow": 3, "gabor": 2, "textons": 2, "sift_fv": 2, "color_fv": 2,
+        "sift_vlad": 1,
     }  # fmt: skip
 
 

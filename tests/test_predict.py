@@ -22,9 +22,10 @@ from pipeline import catalogue, layout, settings
 from pipeline.data import decode
 from pipeline.errors import PipelineError
 from pipeline.models import folder
+from pipeline.models.look import look_at_all
 from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
-from pipeline.models.unlike import strangers
+from pipeline.models.strangers import strangers
 from pipeline.prediction import scoring
 from pipeline.prediction.checking import agreement
 from pipeline.prediction.choosing import cards_below, changes_since, choose, load_all
@@ -136,13 +137,13 @@ def test_a_killed_run_leaves_no_half_file(photos: Path, monkeypatch: pytest.Monk
 def test_only_a_chunk_of_images_is_in_memory(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "CHUNK", 2)
     sizes = []
-    real = scoring.scores_of_all
+    real = look_at_all
 
     def watched(stored: Any, images: np.ndarray) -> Any:
         sizes.append(len(images))
         return real(stored, images)
 
-    monkeypatch.setattr(scoring, "scores_of_all", watched)
+    monkeypatch.setattr(scoring, "look_at_all", watched)
     stored = load_all(layout.MODELS, ["color_histogram"], settings.load().compute)
     done: list[int] = []
     found = list(answer_files(stored, find_images([str(photos)], io.StringIO()), 5, 0.0, 2, done.append))
@@ -163,11 +164,12 @@ def test_a_fusion_and_its_members_compute_features_once(run: Path, monkeypatch: 
 
     monkeypatch.setattr(sift_fv, "transform", counted)
     images = np.load(layout.DATA / "test" / "images.npy")
-    found = scoring.scores_of_all(stored, images)
+    found = look_at_all(stored, images)
     assert len(calls) == 1
-    np.testing.assert_array_equal(found["xrce2011"], scores_of("xrce2011")["test"])
-    alone = scoring.scores_of_all({"xrce2011": stored["xrce2011"]}, images)
-    np.testing.assert_array_equal(alone["xrce2011"], found["xrce2011"])
+    np.testing.assert_array_equal(found["xrce2011"].scores, scores_of("xrce2011")["test"])
+    alone = look_at_all({"xrce2011": stored["xrce2011"]}, images)
+    np.testing.assert_array_equal(alone["xrce2011"].scores, found["xrce2011"].scores)
+    np.testing.assert_array_equal(alone["xrce2011"].strangeness, found["xrce2011"].strangeness)
 
 
 def test_checking_this_machine_against_the_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,6 +33,9 @@ class Vectors(Protocol):
     def every(self, stride: int) -> Vectors:
         """Every so-manieth row."""
 
+    def some(self, rows: np.ndarray) -> Vectors:
+        """These rows, in memory."""
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -59,6 +62,10 @@ class Dense:
     def every(self, stride: int) -> Dense:
         """A view."""
         return Dense(self.array[::stride])
+
+    def some(self, rows: np.ndarray) -> Dense:
+        """A copy."""
+        return Dense(self.array[rows])
 
 
 class Coded:
@@ -89,6 +96,10 @@ class Coded:
     def every(self, stride: int) -> Coded:
         """A view."""
         return Coded(self.codes[::stride], self.centroids)
+
+    def some(self, rows: np.ndarray) -> Coded:
+        """A copy."""
+        return Coded(self.codes[rows], self.centroids)
 
 
 @dataclass(frozen=True)

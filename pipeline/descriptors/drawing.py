@@ -105,6 +105,55 @@ def keypoints_on(image: np.ndarray, places: np.ndarray, side: int) -> np.ndarray
     return out
 
 
+def words_on(image: np.ndarray, words: np.ndarray, places: np.ndarray, side: int) -> np.ndarray:
+    """An enlarged image, and beside it a square at each place, in a colour for each word.
+
+    Args:
+        image: uint8 (H, W, 3).
+        words: integers (P,), such as the number of the nearest visual word.
+        places: float (P, 2), middles of equal distances along each axis, x and y in 0…1.
+        side: pixels to enlarge to.
+    """
+    # Colours that tell neighbours apart: the words' numbers, spread over the circle of hues.
+    hues = (words * 61 % 180).astype(np.uint8)
+    hsv = np.stack([hues, np.full_like(hues, 140), np.full_like(hues, 220)], axis=-1)
+    return beside(enlarge(image, side), squares_at(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0], places, image, side))
+
+
+def directions_on(
+    image: np.ndarray, angles: np.ndarray, strengths: np.ndarray, places: np.ndarray, side: int
+) -> np.ndarray:
+    """An enlarged image, and beside it a square at each place: its hue is a direction, its brightness the strength.
+
+    Args:
+        image: uint8 (H, W, 3).
+        angles: float (P,), 0…1 for the half circle.
+        strengths: float (P,), not negative.
+        places: as in words_on.
+        side: pixels to enlarge to.
+    """
+    share = strengths / max(float(strengths.max(initial=0)), 1e-12)
+    hsv = np.stack([angles * 179, np.full_like(share, 170), 255 * share], axis=-1).astype(np.uint8)
+    return beside(enlarge(image, side), squares_at(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0], places, image, side))
+
+
+def squares_at(colours: np.ndarray, places: np.ndarray, image: np.ndarray, side: int) -> np.ndarray:
+    """Squares of uint8 colours (P, 3) at places, on white, as large as the enlarged image."""
+    out = np.full_like(enlarge(image, side), PAPER)
+    size = np.array([out.shape[1], out.shape[0]])
+    half = np.maximum(np.array([_distance(column) for column in places.T]) * size / 2, 1)
+    starts, ends = np.round(places * size - half).astype(int), np.round(places * size + half).astype(int)
+    for colour, (left, top), (right, bottom) in zip(colours, np.maximum(starts, 0), ends, strict=True):
+        out[top:bottom, left:right] = colour
+    return out
+
+
+def _distance(values: np.ndarray) -> float:
+    """Between neighbours among them; 1 where all are equal."""
+    gaps = np.diff(np.unique(values))
+    return float(gaps.min()) if len(gaps) else 1.0
+
+
 def matched(
     first: np.ndarray, second: np.ndarray, source: np.ndarray, target: np.ndarray, agreed: np.ndarray, side: int
 ) -> np.ndarray:

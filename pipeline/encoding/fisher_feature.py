@@ -14,8 +14,9 @@ import torch
 from pydantic import Field
 
 from pipeline.context import Codebook, Context
-from pipeline.descriptors import grid
+from pipeline.descriptors import drawing, grid
 from pipeline.descriptors.dense import DenseSettings
+from pipeline.descriptors.drawing import Picture
 from pipeline.device import pick_device
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.fisher_torch import FisherEncoderTorch, encode_codes
@@ -231,6 +232,27 @@ def mean_descriptors(codebook: Codebook, count: int) -> np.ndarray:
     means = codebook["means"][heaviest, : basis.shape[1]]
     lengths = np.maximum((basis**2).sum(axis=0), 1e-12)  # 1, except after whitening
     return np.asarray((means / lengths) @ basis.T + codebook["pca_mean"])
+
+
+def claims(
+    descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, codebook: Codebook, key: str
+) -> Picture:
+    """Images, and beside them which Gaussian claims each patch of the middle size."""
+    encoding = Encoding.of(images.shape, settings, codebook, key)
+    size = encoding.bin_sizes[len(encoding.bin_sizes) // 2]
+    places = grid.places(*images.shape[1:3], (size,), encoding.step)
+    offsets = _offsets(places, codebook)
+    linear, constant = encoding.mixture.quadratic()
+    drawn = []
+    for image, found in zip(images, descriptor.compiled(images, (size,), encoding.step), strict=True):
+        x = np.concatenate([encoding.pca.project(found), offsets], axis=1)
+        claimed = (np.concatenate([x, x**2], axis=1) @ linear.T + constant).argmax(axis=1)
+        drawn.append(drawing.words_on(image, claimed, places, 160))
+    caption = (
+        f"Images and their patches: a square for each patch of {4 * size}×{4 * size} pixels, in a colour for the "
+        "Gaussian of the mixture that claims it."
+    )
+    return Picture(caption, drawing.tiles(drawn, 3))
 
 
 def _check_quantization(settings: FisherSettings, key: str) -> None:

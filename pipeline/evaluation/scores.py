@@ -1,6 +1,7 @@
 """The score contract: what every method leaves, and all that evaluation reads.
 
 results/<family>/<method>/scores.npz   val, test: float32 (N, classes), larger is better; val_ids, test_ids
+                                       perhaps val_strangeness, test_strangeness: float32 (N,); see models.familiarity
 results/<family>/<method>/cost.json    see Cost
 results/<family>/<method>/tuning.json  [{candidate, val_error, chosen}]: what was tried on val
 """
@@ -48,9 +49,14 @@ class Cost:
 
 
 def write_result(
-    folder: Path, scores: dict[str, np.ndarray], splits: dict[str, Split], cost: Cost, tuning: list[dict[str, Any]]
+    folder: Path,
+    scores: dict[str, np.ndarray],
+    splits: dict[str, Split],
+    cost: Cost,
+    tuning: list[dict[str, Any]],
+    strangeness: dict[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a method's scores for val and test, its cost, and what was tried.
+    """Write a method's scores for val and test, its cost, what was tried, and how strange the images are to it.
 
     Raises:
         PipelineError: a score is NaN or infinite (the model diverged); nothing is written.
@@ -60,6 +66,8 @@ def write_result(
         _check(values, len(splits[name]), None, f"{folder.name}'s scores for {name}")
         arrays[name] = values.astype(np.float32)
         arrays[f"{name}_ids"] = np.array(splits[name].ids)
+    for name, values in (strangeness or {}).items():
+        arrays[f"{name}_strangeness"] = values.astype(np.float32)
     write_arrays(folder / "scores.npz", **arrays)
     write_json(folder / "cost.json", asdict(cost))
     write_json(folder / "tuning.json", tuning)
@@ -80,6 +88,22 @@ def read_scores(folder: Path, splits: dict[str, Split], classes: int, stage: str
         if arrays[f"{name}_ids"].tolist() != split.ids:
             raise PipelineError(f"{path}: was made for other images than those in data/{name}; rerun the stage {stage}")
     return {name: arrays[name] for name in splits}
+
+
+def read_strangeness(folder: Path, splits: dict[str, Split], stage: str) -> dict[str, np.ndarray]:
+    """How strange the images of the given splits are to a method, float32 (N,).
+
+    Raises:
+        PipelineError: a file is missing or damaged, or belongs to other images.
+    """
+    path = folder / "scores.npz"
+    arrays = read_arrays(path, stage)
+    found = {name: arrays.get(f"{name}_strangeness") for name in splits}
+    for name, split in splits.items():
+        values = found[name]
+        if values is None or values.shape != (len(split),):
+            raise PipelineError(f"{path}: does not say how strange the images of {name} are; rerun the stage {stage}")
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def read_cost(folder: Path, stage: str) -> Cost:

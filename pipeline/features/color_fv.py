@@ -36,9 +36,10 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
-    """The mixture's means as patches."""
+    """Which Gaussian claims each patch, and the mixture's means as patches."""
+    claimed = fisher_feature.claims(DESCRIPTOR, images[:6], settings, codebook, "color_fv")
     means = fisher_feature.mean_descriptors(codebook, SHOWN).reshape(-1, 4, 4, 6)
     colours = (255 * np.clip(means[..., :3], 0, 1)).astype(np.uint8)
     drawn = [drawing.enlarge(patch, 60) for patch in colours]
     caption = f"The {len(drawn)} heaviest Gaussians of the mixture: mean colours of a patch's 4×4 cells."
-    return [Picture(caption, drawing.tiles(drawn, 8))]
+    return [claimed, Picture(caption, drawing.tiles(drawn, 8))]

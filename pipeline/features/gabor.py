@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.drawing import Picture, filters
+from pipeline.descriptors.drawing import Picture, directions_on, filters, tiles
 from pipeline.descriptors.filter_banks import GABOR_ORIENTATIONS, gabor_bank, odd, responses
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.errors import PipelineError
@@ -60,28 +60,49 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
     bank, over = settings.bank(images.shape), regions(settings.regions)
     out = []
     for part in slices(len(images), BATCH):
-        grey = torch.from_numpy(to_grey(images[part]) / np.float32(255))
-        found = responses(grey, bank, settings.step)
-        magnitudes = torch.hypot(found[:, 0::2], found[:, 1::2])
-        out.append(_pooled(magnitudes, over))
+        out.append(_pooled(_magnitudes(images[part], bank, settings.step), over))
         context.advance(part.stop - part.start)
     return np.concatenate(out)
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
-    """The even filters."""
-    bank = settings.bank(images.shape)[0::2]
+    """The strongest direction at each place, and the even filters."""
+    bank = settings.bank(images.shape)
+    found = _magnitudes(images[:6], bank, settings.step)
+    by_direction = found.unflatten(1, (-1, GABOR_ORIENTATIONS)).sum(1).flatten(2).numpy()
+    places = _places(*found.shape[2:])
+    drawn = [
+        directions_on(image, strengths.argmax(0) / GABOR_ORIENTATIONS, strengths.max(0), places, 160)
+        for image, strengths in zip(images[:6], by_direction, strict=True)
+    ]
+    directions = Picture(
+        "Images and their stripes and edges: the colour is the direction in which the filters of all wavelengths "
+        "answer most strongly, the brightness how strongly.",
+        tiles(drawn, 3),
+    )
     caption = (
         "The bank of Gabor filters, a row for each wavelength, a column for each direction (the even ones; each has "
     )
-    return [Picture(caption + "an odd partner a quarter of a wave further).", filters(bank, GABOR_ORIENTATIONS))]
+    caption += "an odd partner a quarter of a wave further)."
+    return [directions, Picture(caption, filters(bank[0::2], GABOR_ORIENTATIONS))]
+
+
+def _magnitudes(images: np.ndarray, bank: np.ndarray, step: int) -> torch.Tensor:
+    """Of the pairs of an even and an odd filter: float32 (n, wavelengths · 6, h, w)."""
+    grey = torch.from_numpy(to_grey(images) / np.float32(255))
+    found = responses(grey, bank, step)
+    return torch.hypot(found[:, 0::2], found[:, 1::2])
+
+
+def _places(height: int, width: int) -> np.ndarray:
+    """Middles of the places of h × w responses, row by row: float64 (h · w, 2), x and y in 0…1."""
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    return np.stack([(x + 0.5) / width, (y + 0.5) / height], axis=1)
 
 
 def _pooled(magnitudes: torch.Tensor, over: Regions) -> np.ndarray:
     """Mean and deviation in every region: (N, F, h, w) → (N, R · 2 · F); the root evens out rare strong responses."""
-    height, width = magnitudes.shape[2:]
-    y, x = np.mgrid[:height, :width].reshape(2, -1)
-    cells = over.cells(np.stack([(x + 0.5) / width, (y + 0.5) / height], axis=1))
+    cells = over.cells(_places(*magnitudes.shape[2:]))
     flat = magnitudes.flatten(2).numpy()
     parts = []
     for members in over.members:

@@ -18,6 +18,7 @@ from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.descriptors.drawing import Picture
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
+from pipeline.encoding.kmeans import nearest
 from pipeline.encoding.sampling import sample_dense_sift
 from pipeline.parallel import one_blas_thread, slices, threads
 
@@ -72,9 +73,27 @@ def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list
         drawn.append(drawing.keypoints_on(image, places, 160))
     found = [Picture("Images with the keypoints that SIFT's detector finds.", drawing.tiles(drawn, 6))]
     if settings.detector == "dense":
+        found.append(_words(images[:6], settings, codebook))
         caption = f"Visual words: each row shows the {PATCHES} patches of training images that lie nearest to one word."
         found.append(Picture(caption, _nearest_patches(images, settings, codebook)))
     return found
+
+
+def _words(images: np.ndarray, settings: Settings, codebook: Codebook) -> Picture:
+    """Which word lies nearest to each patch of the middle size."""
+    bin_sizes, step = settings.grid_of(images.shape, "sift_bow")
+    size = bin_sizes[len(bin_sizes) // 2]
+    places = grid.places(*images.shape[1:3], (size,), step)
+    descriptors = dense_sift(images, (size,), step, "flat", settings.norm)[0]
+    drawn = [
+        drawing.words_on(image, nearest(found, codebook["words"])[0], places, 160)
+        for image, found in zip(images, descriptors, strict=True)
+    ]
+    caption = (
+        f"Images and their visual words: a square for each patch of {4 * size}×{4 * size} pixels, in a colour for the "
+        "word whose SIFT descriptor lies nearest."
+    )
+    return Picture(caption, drawing.tiles(drawn, 3))
 
 
 def _nearest_patches(images: np.ndarray, settings: Settings, codebook: Codebook) -> np.ndarray:

@@ -34,13 +34,14 @@ def transform(images: np.ndarray, settings: Settings, codebook: Codebook, contex
 
 
 def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
-    """The mixture's means as descriptors."""
+    """Which Gaussian claims each patch, and the mixture's means as descriptors."""
+    claimed = fisher_feature.claims(descriptor(settings), images[:6], settings, codebook, "sift_fv")
     means = np.maximum(fisher_feature.mean_descriptors(codebook, SHOWN), 0).reshape(-1, 4, 4, 8)
     drawn = [drawing.strokes(mean, 20, full_circle=True) for mean in means]
     caption = (
         f"The {len(drawn)} heaviest Gaussians of the mixture, their means drawn as SIFT descriptors: 4×4 bins with "
     )
-    return [Picture(caption + "the strengths of eight gradient directions.", drawing.tiles(drawn, 8))]
+    return [claimed, Picture(caption + "the strengths of eight gradient directions.", drawing.tiles(drawn, 8))]
 
 
 def descriptor(settings: Settings) -> fisher_feature.Descriptor:

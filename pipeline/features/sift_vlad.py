@@ -11,8 +11,9 @@ from pipeline.context import Codebook, Context
 from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
+from pipeline.descriptors.drawing import Picture, tiles, words_on
 from pipeline.encoding.half import to_half
-from pipeline.encoding.kmeans import k_means
+from pipeline.encoding.kmeans import k_means, nearest
 from pipeline.encoding.pca import Pca, fit_pca
 from pipeline.encoding.regions import Grid, regions
 from pipeline.encoding.sampling import sample_dense_sift
@@ -53,6 +54,24 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     pca = fit_pca(found, settings.dimensions, settings.whiten)
     centres = k_means(pca.project(found), settings.centres, context.seed, workers=context.workers)
     return {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances, "centres": centres}
+
+
+def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list[Picture]:
+    """Which centre lies nearest to each patch of the middle size."""
+    bin_sizes, step = settings.grid_of(images.shape, "sift_vlad")
+    size = bin_sizes[len(bin_sizes) // 2]
+    places = grid.places(*images.shape[1:3], (size,), step)
+    pca = Pca(codebook["pca_mean"], codebook["pca_basis"], codebook["pca_variances"])
+    described = dense_sift(images[:6], (size,), step, "flat", settings.norm)[0]
+    drawn = [
+        words_on(image, nearest(pca.project(found), codebook["centres"])[0], places, 160)
+        for image, found in zip(images[:6], described, strict=True)
+    ]
+    caption = (
+        f"Images and their patches: a square for each patch of {4 * size}×{4 * size} pixels, in a colour for the "
+        "centre whose SIFT descriptor lies nearest; the feature adds up how far the patches lie from their centres."
+    )
+    return [Picture(caption, tiles(drawn, 3))]
 
 
 def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 
 from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
-from pipeline.descriptors.drawing import Picture, beside, enlarge, filters, tiles
+from pipeline.descriptors.drawing import Picture, filters, tiles, words_on
 from pipeline.descriptors.filter_banks import LM_SUPPORT, leung_malik_bank, odd, responses
 from pipeline.encoding.bag_of_words import WordCounter, WordsSettings, histograms, learn_words, rarity
 from pipeline.encoding.kmeans import nearest
@@ -81,17 +80,11 @@ def pictures(images: np.ndarray, settings: Settings, codebook: Codebook) -> list
     """The bank, and where in some images each texton lies."""
     bank = settings.bank(images.shape)
     caption = "Leung and Malik's 48 filters: edges and bars at three scales and six directions, spots, rings."
-    maps = []
-    for image, descriptors in zip(images[:6], _describe(images[:6], bank, settings.step), strict=True):
-        rows = -(-images.shape[1] // settings.step)
-        nearest_words, _ = nearest(descriptors, codebook["words"])
-        # Colours that tell neighbours apart: the words' numbers, spread over the circle of hues.
-        hues = (nearest_words * 61 % 180).astype(np.uint8).reshape(rows, -1)
-        coloured = np.stack([hues, np.full_like(hues, 140), np.full_like(hues, 220)], axis=2)
-        shown = enlarge(image, 120)
-        maps.append(
-            beside(shown, cv2.resize(cv2.cvtColor(coloured, cv2.COLOR_HSV2RGB), shown.shape[1::-1], None, 0, 0, 0))
-        )
+    places = _places(images.shape, settings.step)
+    maps = [
+        words_on(image, nearest(descriptors, codebook["words"])[0], places, 120)
+        for image, descriptors in zip(images[:6], _describe(images[:6], bank, settings.step), strict=True)
+    ]
     return [
         Picture(caption, filters(bank, 12)),
         Picture("Images and their textons: a colour for each word of the texture vocabulary.", tiles(maps, 3)),

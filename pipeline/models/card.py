@@ -42,16 +42,14 @@ class Costs(Section):
 
 
 class Unlike(Section):
-    """The sign that an image is of none of the classes: its largest score lies below what most images of val have.
-
-    Hendrycks et al., "Scaling out-of-distribution detection for real-world settings", ICML 2022 (maximum logit).
+    """When an image is taken for one of none of the classes; see familiarity.Familiarity.
 
     Attributes:
-        below: the threshold on the largest score.
-        false_alarms: the share of val that lies below it, 0-1.
+        above: the threshold on its strangeness; the arrays have what that is measured by.
+        false_alarms: the share of val that lies above it, 0-1.
     """
 
-    below: float
+    above: float
     false_alarms: Annotated[float, Field(ge=0, le=1)]
 
 

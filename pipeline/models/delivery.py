@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from pipeline.evaluation.calibration import calibrate
 from pipeline.evaluation.environment import versions
 from pipeline.evaluation.scores import Cost, write_result
 from pipeline.evaluation.summary import errors_of
-from pipeline.models.card import Costs, Errors
+from pipeline.models.card import Costs, Errors, Unlike
+from pipeline.models.familiarity import Familiarity
+from pipeline.models.fitted import Fitted
 from pipeline.models.folder import save
-from pipeline.models.model import Fitted, Model
+from pipeline.models.look import look_at
+from pipeline.models.model import Look
 from pipeline.models.recipe import Recipe
-from pipeline.models.unlike import sign_of
 
 CONFIDENCE = 0.95  # of the intervals on a card; the report's are a setting
 WARM_UP = 16  # images that are scored before time is taken: kernels compile on their first use
@@ -40,23 +41,13 @@ class Prepared:
         return Prepared(load_manifest(folder), load_training_data(folder), load_split("test", folder))
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Scores of test, and the seconds that an image took."""
-
-    scores: np.ndarray
-    seconds: float
-
-
-def score_test(model: Model, test: Split) -> Scored:
+def score_test(fitted: Fitted, test: Split) -> Look:
     """Score test, from pixels to scores, the one time that it is scored."""
-    model.scores(np.asarray(test.images[:WARM_UP]))
-    started = time.perf_counter()
-    scores = model.scores(test.images)
-    return Scored(scores, (time.perf_counter() - started) / len(test))
+    fitted.model.see(np.asarray(test.images[:WARM_UP]))
+    return look_at(fitted, test.images)
 
 
-def deliver(recipe: Recipe, budget: str, fitted: Fitted, prepared: Prepared, test: Scored) -> None:
+def deliver(recipe: Recipe, budget: str, fitted: Fitted, prepared: Prepared, test: Look) -> None:
     """Write results/<family>/<method>/ and models/<method>/ anew.
 
     Raises:
@@ -64,15 +55,17 @@ def deliver(recipe: Recipe, budget: str, fitted: Fitted, prepared: Prepared, tes
     """
     cost = Cost(
         training_seconds=fitted.training_seconds,
-        prediction_seconds=test.seconds,
+        prediction_seconds=test.seconds / len(prepared.test),
         **asdict(fitted.model.facts()),
         tuning_seconds=fitted.tuning_seconds,
     )
     scores = {"val": fitted.val_scores, "test": test.scores}
     splits = {"val": prepared.data.val, "test": prepared.test}
-    write_result(layout.results_of(recipe.method.family, recipe.key), scores, splits, cost, fitted.trials)
-    card = _card(recipe, budget, cost, scores, splits, prepared.manifest)
-    save(layout.model_of(recipe.key), fitted.model, card)
+    strangeness = {"val": fitted.val_strangeness, "test": test.strangeness}
+    folder = layout.results_of(recipe.method.family, recipe.key)
+    write_result(folder, scores, splits, cost, fitted.trials, strangeness)
+    card = _card(recipe, budget, cost, scores, splits, prepared.manifest, fitted.familiarity)
+    save(layout.model_of(recipe.key), fitted.model, fitted.familiarity, card)
 
 
 def _card(
@@ -82,6 +75,7 @@ def _card(
     scores: dict[str, np.ndarray],
     splits: dict[str, Split],
     manifest: dict[str, Any],
+    familiarity: Familiarity,
 ) -> dict[str, Any]:
     method = recipe.method
     kept = ("parameters", "multiply_adds", "device", "precision", "threads", "views")
@@ -107,7 +101,7 @@ def _card(
         "errors": {name: _errors(scores[name], split.labels) for name, split in splits.items()},
         "confidence": CONFIDENCE,
         "calibration": calibrate(scores["val"], splits["val"].labels).as_dict(),
-        "unlike": sign_of(scores["val"]),
+        "unlike": Unlike(above=familiarity.threshold, false_alarms=familiarity.false_alarms),
         "cost": Costs(
             training_seconds=cost.training_seconds,
             prediction_ms=1000 * cost.prediction_seconds,

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from pipeline.data.contract import TrainingData
 from pipeline.models import feature_svm, fusion, matcher, network
-from pipeline.models.model import Fitted
+from pipeline.models.fitted import Fitted
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 

@@ -17,9 +17,13 @@ from pipeline.data.contract import TrainingData
 from pipeline.device import device_name, pick_device
 from pipeline.errors import PipelineError
 from pipeline.features.extraction import SHARD, Shards
+from pipeline.models.familiarity import Familiarity
 from pipeline.models.feature_vectors import describe, extract, learn_codebook
-from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
+from pipeline.models.fitted import Fitted
+from pipeline.models.model import Facts, Model, Seen, with_prefix, without_prefix
 from pipeline.models.recipe import Recipe
+from pipeline.models.space import CHUNK, Space, some_rows
+from pipeline.parallel import slices
 from pipeline.settings import Compute
 
 
@@ -40,20 +44,18 @@ class FeatureSvm(Model):
     compute: Compute
     batch: ClassVar[int] = SHARD
 
-    def score_batch(self, images: np.ndarray) -> np.ndarray:
-        """See Model; two views of an image are averaged."""
+    def see(self, images: np.ndarray) -> Seen:
+        """See Model; scores of two views of an image are averaged, and its embedding is the feature of the first."""
         views = [images, np.ascontiguousarray(images[:, :, ::-1])][: self.recipe.views]
         device, workers = pick_device(self.compute.device), self.compute.worker_count
-        found = [self.svm.scores(Dense(self.vectors(view)), device, workers) for view in views]
-        return np.asarray(np.stack(found).mean(axis=0)) if len(found) > 1 else found[0]
+        vectors = [self.vectors(view) for view in views]
+        found = [self.svm.scores(Dense(one), device, workers) for one in vectors]
+        scores = np.asarray(np.stack(found).mean(axis=0)) if len(found) > 1 else found[0]
+        return Seen(scores, np.asarray(vectors[0], np.float32))
 
     def vectors(self, images: np.ndarray) -> np.ndarray:
         """The feature of each image, float32 or float16 (n, D)."""
         return describe(self.recipe, self.codebook, images, self.compute)
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """See Model: the feature itself."""
-        return np.asarray(self.vectors(images), np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Codebook, weights, and how vectors are scaled."""
@@ -147,8 +149,27 @@ def fit_classifier(
         f"svm {recipe.key}", vectors["train"], labels, classes, recipe.settings.svm, val_scores, data.val.labels,
         scaling, device, workers,
     )  # fmt: skip
-    seconds = time.perf_counter() - started
-    return Fitted(FeatureSvm(recipe, codebook, svm, compute), val_scores(svm), trials, seconds_before + seconds)
+    seconds = seconds_before + time.perf_counter() - started
+    scores = val_scores(svm)
+    familiarity, strangeness = _familiarity(recipe, vectors, len(data.train), scores)
+    return Fitted(FeatureSvm(recipe, codebook, svm, compute), scores, familiarity, strangeness, trials, seconds)
+
+
+def _familiarity(
+    recipe: Recipe, vectors: dict[str, Vectors], count: int, val_scores: np.ndarray
+) -> tuple[Familiarity, np.ndarray]:
+    """From vectors of some training images, and of all of val, without copies and mirror images."""
+    cpu = pick_device("cpu")
+    rows = some_rows(count, vectors["train"].shape[1], recipe.seed)
+    some = vectors["train"].some(rows)
+    space = Space.of(some.rows(slice(0, len(rows)), cpu).numpy(), recipe.seed)
+    return Familiarity.of(
+        space,
+        (
+            Seen(val_scores[part], vectors["val"].rows(part, cpu).numpy())
+            for part in slices(len(val_scores), min(SHARD, CHUNK))
+        ),
+    )
 
 
 def _check(shape: tuple[int, int], dimension: int, images: int, key: str, split: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.models.card import FORMAT, Card, File
+from pipeline.models.familiarity import Familiarity
 from pipeline.models.families import FAMILIES
-from pipeline.models.model import Model
+from pipeline.models.model import Model, with_prefix, without_prefix
 from pipeline.settings import Compute
 
 CARD, ARRAYS = "card.json", "arrays.safetensors"
@@ -32,13 +34,22 @@ CARD, ARRAYS = "card.json", "arrays.safetensors"
 
 @dataclass(frozen=True)
 class Stored:
-    """A model that was read back, and its card."""
+    """A model that was read back.
+
+    Attributes:
+        model: itself.
+        card: all that is known of it.
+        familiarity: what tells images of none of its classes.
+        members: of a fusion, by their keys.
+    """
 
     model: Model
     card: Card
+    familiarity: Familiarity
+    members: Mapping[str, Stored]
 
 
-def save(folder: Path, model: Model, card: dict[str, Any]) -> Card:
+def save(folder: Path, model: Model, familiarity: Familiarity, card: dict[str, Any]) -> Card:
     """Write a model's folder, whole or not at all.
 
     Args:
@@ -51,7 +62,8 @@ def save(folder: Path, model: Model, card: dict[str, Any]) -> Card:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_file({name: np.asarray(array, order="C") for name, array in model.arrays().items()}, temporary / ARRAYS)
+        arrays = with_prefix("model", model.arrays()) | with_prefix("familiarity", familiarity.arrays())
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, temporary / ARRAYS)
         files = {ARRAYS: _file(temporary / ARRAYS)}
         checked = Card(format=1, **card, files=files)
         write_json(temporary / CARD, checked.model_dump(mode="json"))
@@ -84,22 +96,29 @@ def load(folder: Path, compute: Compute, loaded: dict[Path, Stored] | None = Non
 def _load(folder: Path, compute: Compute, loaded: dict[Path, Stored]) -> Stored:
     card = read_card(folder)
     arrays = _arrays(folder, card)
+    members = {key: load(folder.parent / key, compute, loaded) for key in card.members}
+    for key, member in members.items():
+        _same_data(folder, card, folder.parent / key, member.card)
     try:
-        if card.members:
-            stored = {key: load(folder.parent / key, compute, loaded) for key in card.members}
-            for key, member in stored.items():
-                _same_data(folder, card, folder.parent / key, member.card)
-            recipe = card.recipe(tuple(member.card.recipe() for member in stored.values()))
-            model = FAMILIES["fusion"].restore(recipe, arrays, {key: member.model for key, member in stored.items()})
-        else:
-            recipe = card.recipe()
-            model = FAMILIES[recipe.method.family].restore(recipe, arrays, card, compute)
+        model = _restore(card, without_prefix("model", arrays), members, compute)
+        familiarity = Familiarity.restore(without_prefix("familiarity", arrays))
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise PipelineError(
             f"{folder}: its arrays and its card don't belong together, or were written by another version of this "
             f"project ({_short(error)}); copy the folder again, or fit the model again"
         ) from error
-    return Stored(model, card)
+    return Stored(model, card, familiarity, members)
+
+
+def _restore(card: Card, arrays: dict[str, np.ndarray], members: Mapping[str, Stored], compute: Compute) -> Model:
+    if members:
+        recipe = card.recipe(tuple(member.card.recipe() for member in members.values()))
+        models = {key: member.model for key, member in members.items()}
+        fusion: Model = FAMILIES["fusion"].restore(recipe, arrays, models)
+        return fusion
+    recipe = card.recipe()
+    model: Model = FAMILIES[recipe.method.family].restore(recipe, arrays, card, compute)
+    return model
 
 
 def read_card(folder: Path) -> Card:

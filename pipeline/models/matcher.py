@@ -13,7 +13,9 @@ from pipeline import progress
 from pipeline.data.contract import TrainingData
 from pipeline.descriptors.matching import Keypoints
 from pipeline.evaluation.metrics import top_k_error
-from pipeline.models.model import Advance, Facts, Fitted, Model, quiet
+from pipeline.models.familiarity import Familiarity
+from pipeline.models.fitted import Fitted
+from pipeline.models.model import Advance, Facts, Model, Seen, quiet
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 
@@ -39,10 +41,11 @@ class Matcher(Model):
     compute: Compute
     batch: ClassVar[int] = 256
 
-    def score_batch(self, images: np.ndarray) -> np.ndarray:
-        """See Model."""
+    def see(self, images: np.ndarray) -> Seen:
+        """See Model; how well an image matches each class is all that it is told by."""
         module, workers = self.recipe.method.load(), self.compute.worker_count
-        return self.score_described(module.describe(images, self.recipe.settings, workers))
+        scores = self.score_described(module.describe(images, self.recipe.settings, workers))
+        return Seen(scores, scores)
 
     def score_described(self, described: Any, advance: Advance = quiet) -> np.ndarray:
         """Scores of images whose keypoints are known."""
@@ -52,10 +55,6 @@ class Matcher(Model):
             advance,
         )  # fmt: skip
         return found
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """See Model: how well it matches each class."""
-        return self.scores(images)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The examples and their keypoints; descriptors are whole numbers."""
@@ -111,4 +110,7 @@ def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fit
         {"candidate": f"ratio {model.ratio:g}", "value": model.ratio, "val_error": error, "chosen": number == best}
         for number, (error, model, _) in enumerate(tried)
     ]
-    return Fitted(tried[best][1], tried[best][2], trials, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    _, model, scores = tried[best]
+    familiarity, strangeness = Familiarity.of(None, [Seen(scores, scores)])
+    return Fitted(model, scores, familiarity, strangeness, trials, seconds)

@@ -7,7 +7,7 @@ is fitted by the function `fit` of its family's module, which reads and writes n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -42,6 +42,43 @@ class Facts:
         return Facts(**{field.name: cost[field.name] for field in fields(Facts)})
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a model sees in images.
+
+    Attributes:
+        scores: float32 (n, classes), larger is better.
+        embedding: what the model tells images by, float32 (n, d): a feature, or what enters a network's last layer.
+            Images that the model takes for alike lie near one another.
+        traces: what the image leaves on the way, in all layers of a network, float32 (n, d'); None where there is
+            nothing on the way.
+    """
+
+    scores: np.ndarray
+    embedding: np.ndarray
+    traces: np.ndarray | None = None
+
+    @property
+    def told_by(self) -> np.ndarray:
+        """What strangers are told by: the traces, where there are any, or else the embedding."""
+        return self.embedding if self.traces is None else self.traces
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a model and what it knows of its training images say of other images.
+
+    Attributes:
+        scores: float32 (N, classes).
+        strangeness: how unlike training each image is, float32 (N,); see familiarity.Familiarity.
+        seconds: that scoring took, of all images together.
+    """
+
+    scores: np.ndarray
+    strangeness: np.ndarray
+    seconds: float
+
+
 class Model(ABC):
     """A fitted model.
 
@@ -53,16 +90,12 @@ class Model(ABC):
     batch: ClassVar[int]
 
     @abstractmethod
-    def score_batch(self, images: np.ndarray) -> np.ndarray:
-        """At most `batch` images uint8 (n, H, W, 3) → scores float32 (n, classes)."""
+    def see(self, images: np.ndarray) -> Seen:
+        """Look at images uint8 (n, H, W, 3), at most `batch` of them, in one pass."""
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
         """All that was learned, by name; what `restore` of the family's module takes."""
-
-    @abstractmethod
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 (N, H, W, 3) → what the model tells them by, float32 (N, d): alike for images that are alike."""
 
     @abstractmethod
     def facts(self) -> Facts:
@@ -76,31 +109,18 @@ class Model(ABC):
     def scores(self, images: np.ndarray, advance: Advance = quiet) -> np.ndarray:
         """Images uint8 (N, H, W, 3), perhaps on disk → scores float32 (N, classes), batch by batch."""
         parts = []
-        for part in slices(len(images), self.batch):
-            parts.append(self.score_batch(np.asarray(images[part])))
-            advance(part.stop - part.start)
+        for seen in self.batches(images):
+            parts.append(seen.scores)
+            advance(len(seen.scores))
         return np.concatenate(parts)
 
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 (N, H, W, 3) → what the model tells them by, float32 (N, d); see Seen."""
+        return np.concatenate([seen.embedding for seen in self.batches(images)])
 
-@dataclass(frozen=True)
-class Fitted:
-    """What fitting returns.
-
-    Attributes:
-        model: fitted.
-        val_scores: of val, float32 (N, classes).
-        trials: what was tried on val, for tuning.json.
-        training_seconds: from images to the model, tuning included.
-        tuning_seconds: of these, what was spent on tries alone; None where tries are full fits.
-        history: a network's, epoch by epoch (training.loop.Progress).
-    """
-
-    model: Model
-    val_scores: np.ndarray
-    trials: list[dict[str, Any]]
-    training_seconds: float
-    tuning_seconds: float | None = None
-    history: Any = None
+    def batches(self, images: np.ndarray) -> Iterator[Seen]:
+        """Images uint8 (N, H, W, 3), perhaps on disk → what is seen in each batch."""
+        return (self.see(np.asarray(images[part])) for part in slices(len(images), self.batch))
 
 
 def with_prefix(prefix: str, arrays: Codebook) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,21 +13,24 @@ from torch import nn
 
 from pipeline.data.contract import TrainingData
 from pipeline.device import device_name, pick_device, pick_precision
-from pipeline.models.model import Facts, Fitted, Model, with_prefix, without_prefix
+from pipeline.models.familiarity import Familiarity
+from pipeline.models.fitted import Fitted
+from pipeline.models.model import Facts, Model, Seen, with_prefix, without_prefix
 from pipeline.models.recipe import Recipe
+from pipeline.models.space import Space, some_rows
 from pipeline.networks.parts.counting import count_parameters, table
 from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d
-from pipeline.parallel import slices
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
 from pipeline.training.memory import keep_freed_memory
-from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict
+from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
 from pipeline.training.tasks import Task, build, make_task
 from pipeline.training.tuning import tune_and_train
 from pipeline.workfolder import work_folder
 
-LAST = (nn.Linear, nn.Conv2d, EuclideanRadialBasis, LocallyConnected2d)
+WEIGHTED = (nn.Linear, nn.Conv2d, EuclideanRadialBasis, LocallyConnected2d)
+TRACED = 16_384  # numbers that training images are known by, at most, but in very wide networks
 PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
@@ -51,23 +55,11 @@ class Network(Model):
     processes: Processes = ALONE
     batch: ClassVar[int] = EVAL_BATCH
 
-    def score_batch(self, images: np.ndarray) -> np.ndarray:
-        """See Model; views of an image are averaged."""
+    def see(self, images: np.ndarray) -> Seen:
+        """See Model; scores of an image's views are averaged, and its embedding is what enters the last layer."""
         pixels = Pixels(images, self.image_shape[0], self.device)
-        return predict(self.network, self, pixels, self.recipe.settings.views)
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        """See Model: what enters the last layer with weights, of the image itself and no other view."""
-        last = [module for module in self.network.modules() if isinstance(module, LAST)][-1]
-        entered: list[torch.Tensor] = []
-        hook = last.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0].flatten(1)))
-        try:
-            for part in slices(len(images), self.batch):
-                pixels = Pixels(images[part], self.image_shape[0], self.device)
-                predict(self.network, self, pixels)
-        finally:
-            hook.remove()
-        return torch.cat(entered).float().cpu().numpy()
+        layers = [module for module in self.network.modules() if isinstance(module, WEIGHTED)]
+        return Seen(*predict_and_watch(self.network, self, pixels, self.recipe.settings.views, layers))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights and statistics by their places in the network, and the normalisation of its input."""
@@ -142,8 +134,24 @@ def fit(
         recipe, trained.network, data.image_shape, task.normalisation, task.device, task.precision, processes
     )
     tuning = trained.seconds - trained.final_seconds
-    val = model.scores(data.val.images)
-    return Fitted(model, val, trained.tuning, trained.seconds, tuning, trained.history)
+    scores, familiarity, strangeness = _see_val(model, data)
+    return Fitted(model, scores, familiarity, strangeness, trained.tuning, trained.seconds, tuning, trained.history)
+
+
+def _see_val(model: Network, data: TrainingData) -> tuple[np.ndarray, Familiarity, np.ndarray]:
+    """Scores of val, and what some training images and val tell of strangers, in one pass over each."""
+    rows = some_rows(len(data.train), TRACED, model.recipe.seed)
+    train = np.concatenate([seen.told_by for seen in model.batches(data.train.images[rows])])
+    space = Space.of(train, model.recipe.seed)
+    scores = []
+
+    def watched() -> Iterator[Seen]:
+        for seen in model.batches(data.val.images):
+            scores.append(seen.scores)
+            yield seen
+
+    familiarity, strangeness = Familiarity.of(space, watched())
+    return np.concatenate(scores), familiarity, strangeness
 
 
 def task_of(recipe: Recipe, data: TrainingData, compute: Compute, processes: Processes = ALONE) -> Task:

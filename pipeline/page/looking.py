@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,8 @@ from pipeline import layout
 from pipeline.data.contract import Split, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
-from pipeline.models.fusion import Fusion
+from pipeline.models.fusion import normalised
+from pipeline.models.look import look_at_all
 from pipeline.prediction.scoring import answers
 from pipeline.randomness import generator
 from pipeline.sights.photograph import pictures_of
@@ -77,11 +77,11 @@ class Looking:
 
     def guess(self, image: np.ndarray) -> list[dict[str, Any]]:
         """Each model's answer and its milliseconds; a fusion's are its members' together."""
-        scores, seconds = self._scores(image)
+        looks = look_at_all(self.stored, image[None])
         found = []
         for key, one in self.stored.items():
-            answer = answers(one, scores[key], GUESSES, 0.0)[0]
-            found.append(answer.as_json("") | {"milliseconds": round(1000 * seconds[key], 2)})
+            answer = answers(one, looks[key], GUESSES, 0.0)[0]
+            found.append(answer.as_json("") | {"milliseconds": round(1000 * looks[key].seconds, 2)})
         return found
 
     def sees(self, key: str, image: np.ndarray) -> list[dict[str, str]]:
@@ -103,8 +103,8 @@ class Looking:
             )
         model = self.stored[key].model
         if key not in self._embedded:
-            self._embedded[key] = _normalised(model.embed(self.examples.images))
-        likeness = self._embedded[key] @ _normalised(model.embed(image[None]))[0]
+            self._embedded[key] = normalised(model.embed(self.examples.images))
+        likeness = self._embedded[key] @ normalised(model.embed(image[None]))[0]
         nearest = np.argsort(-likeness, kind="stable")[:SIMILAR]
         return [
             {
@@ -114,33 +114,11 @@ class Looking:
             for number in nearest
         ]
 
-    def _scores(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        scores: dict[str, np.ndarray] = {}
-        seconds: dict[str, float] = {}
-        models = {key: one.model for key, one in self.stored.items()}
-        for model in list(models.values()):
-            if isinstance(model, Fusion):
-                models = dict(model.members) | models
-        for key, model in models.items():
-            if not isinstance(model, Fusion):
-                started = time.perf_counter()
-                scores[key] = model.scores(image[None])
-                seconds[key] = time.perf_counter() - started
-        for key, model in models.items():
-            if isinstance(model, Fusion):
-                scores[key] = model.combine(scores)
-                seconds[key] = sum(seconds[member] for member in model.members)
-        return scores, seconds
-
 
 def data_uri(pixels: np.ndarray) -> str:
     """An image uint8 (H, W, 3) as the address of a PNG."""
     encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))[1].tobytes()
     return f"data:image/png;base64,{base64.b64encode(encoded).decode()}"
-
-
-def _normalised(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _examples(stored: Mapping[str, Stored], data: Path) -> Split | None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from pipeline.models.card import Card
 from pipeline.models.folder import Stored, load
+from pipeline.models.look import look_at
 from pipeline.prediction.choosing import ANYWHERE
 from pipeline.prediction.scoring import Answer, answers
 
@@ -71,7 +72,7 @@ class LoadedModel:
         Raises:
             data.decode.Unreadable: with the reason.
         """
-        return answers(self.stored, self.scores(self.read(path)[None]), top, at_least)[0]
+        return answers(self.stored, look_at(self.stored, self.read(path)[None]), top, at_least)[0]
 
 
 def load_model(folder: str | Path) -> LoadedModel:

@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.data.decode import Unreadable
 from pipeline.data.intake import Intake
 from pipeline.models.folder import Stored
-from pipeline.models.fusion import Fusion
-from pipeline.models.unlike import is_unlike
+from pipeline.models.look import look_at_all
+from pipeline.models.model import Look
 from pipeline.parallel import slices, threads
 
 CHUNK = 1024  # images that are in memory at once; a multiple of every model's batch, so that scores keep their bytes
@@ -37,7 +37,7 @@ class Answer:
         method: the model's.
         guesses: the most probable classes, the most probable first; empty where the image can't be read.
         unsure: the first guess is less probable than what was asked for.
-        unlike_training: the image resembles none of the classes, as far as its scores tell.
+        unlike_training: the image resembles none of the classes, as far as this model can tell.
         error: why the image can't be read; "" where it can.
     """
 
@@ -59,40 +59,18 @@ class Answer:
         }
 
 
-def scores_of_all(stored: Mapping[str, Stored], images: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of the images by each model, float32 (N, classes); what a fusion joins is computed once.
+def answers(stored: Stored, found: Look, top: int, at_least: float) -> list[Answer]:
+    """Guesses from what a model found in some images.
 
     Args:
-        stored: models that were loaded together (see load_all), by their keys.
-        images: uint8 (N, H, W, 3).
-    """
-    found: dict[str, np.ndarray] = {}
-    for key, one in stored.items():
-        if not isinstance(one.model, Fusion):
-            found[key] = one.model.scores(images)
-    members = dict(found)
-    for key, one in stored.items():
-        if isinstance(one.model, Fusion):
-            for name, member in one.model.members.items():
-                if name not in members:
-                    members[name] = member.scores(images)
-            found[key] = one.model.combine(members)
-    return {key: found[key] for key in stored}
-
-
-def answers(stored: Stored, scores: np.ndarray, top: int, at_least: float) -> list[Answer]:
-    """Guesses from scores.
-
-    Args:
-        stored: whose scores they are.
-        scores: float32 (N, classes).
+        stored: the model.
         top: how many guesses; all classes where there are fewer.
         at_least: a first guess of a lower probability is unsure.
     """
-    card = stored.card
+    card, scores = stored.card, found.scores
     probabilities = card.calibrated.probabilities(scores)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top]  # of equal scores the first class, as in evaluation
-    unlike = is_unlike(scores, card.unlike)
+    unlike = stored.familiarity.unlike(found.strangeness)
     return [
         Answer(
             card.method,
@@ -139,9 +117,9 @@ def _answer_chunk(
     """For each image of a chunk, readable or not, the answers of all models."""
     good = [not error for error in errors]
     columns = []
-    scores = scores_of_all(stored, images) if any(good) else {}
+    looks = look_at_all(stored, images) if any(good) else {}
     for key, one in stored.items():
-        found = iter(answers(one, scores[key], top, at_least) if scores else [])
+        found = iter(answers(one, looks[key], top, at_least) if looks else [])
         columns.append([next(found) if not error else Answer(key, (), False, False, error) for error in errors])
     return [list(row) for row in zip(*columns, strict=True)]
 

@@ -26,7 +26,7 @@ def _run(key: str, chosen: Settings, processes: Processes) -> None:
     recipe, prepared = Recipe.of(chosen, key, "network"), Prepared.read()
     work = training_work(f"cnn-{key}", recipe, prepared.data, chosen.compute)
     fitted = fit(recipe, prepared.data, chosen.compute, work, processes)
-    test = score_test(fitted.model, prepared.test)
+    test = score_test(fitted, prepared.test)
     if not processes.first:
         return
     assert isinstance(fitted.model, Network)

@@ -21,7 +21,7 @@ def run(key: str) -> None:
     module.check_size(parameters, len(prepared.data.classes), compared)
     fitted = matcher.fit(recipe, prepared.data, chosen.compute, layout.WORK)
     assert isinstance(fitted.model, matcher.Matcher)
-    deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted.model, test))
+    deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted, test))
     some = np.asarray(val.images[:SEARCHED])
     described = module.describe(some, parameters, chosen.compute.worker_count)
     drawn = module.draw_best(some, described, fitted.model.examples, fitted.model.gallery, parameters)

@@ -9,11 +9,12 @@ from pipeline import layout, progress
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
+from pipeline.models.look import look_at_all
 from pipeline.parallel import slices
 from pipeline.prediction.checking import agreement, scores_of_the_run
 from pipeline.prediction.choosing import cards_below, changes_since, choose, compute_here, load_all
 from pipeline.prediction.inputs import find_images
-from pipeline.prediction.scoring import CHUNK, answer_files, scores_of_all
+from pipeline.prediction.scoring import CHUNK, answer_files
 from pipeline.prediction.writing import writer
 
 
@@ -70,10 +71,10 @@ def check(methods: list[str], models: Path) -> bool:
     with progress.bar(f"check {', '.join(stored)}", len(test)) as bar:
         parts = []
         for part in slices(len(test), CHUNK):
-            parts.append(scores_of_all(stored, test.images[part]))
+            parts.append(look_at_all(stored, test.images[part]))
             bar.advance(part.stop - part.start)
     for key, one in stored.items():
-        now = np.concatenate([part[key] for part in parts])
+        now = np.concatenate([part[key].scores for part in parts])
         found = agreement(scores_of_the_run(one, test), now)
         print(f"{key}: {found.words}")
         good &= found.good

@@ -21,7 +21,7 @@ def run(key: str) -> None:
         for folder, stage in ((layout.CODEBOOKS, "codebook"), (layout.FEATURES, "features"))
     )
     fitted = fit_classifier(recipe, codebook, vectors, prepared.data, chosen.compute, before)
-    deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted.model, prepared.test))
+    deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted, prepared.test))
     assert isinstance(fitted.model, FeatureSvm)
     described = {
         "dimensions": fitted.model.svm.weights.shape[1],

@@ -5,14 +5,14 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from pipeline import layout, progress, settings
+from pipeline import catalogue, layout, progress, settings
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.evaluation.metrics import wilson_interval
+from pipeline.evaluation.scores import read_strangeness
 from pipeline.files import write_json
-from pipeline.models.unlike import is_unlike, strangers
-from pipeline.prediction.checking import scores_of_the_run
+from pipeline.models.look import look_at_all
+from pipeline.models.strangers import strangers
 from pipeline.prediction.choosing import load_all
-from pipeline.prediction.scoring import scores_of_all
 
 IMAGES = 200  # of each kind
 
@@ -27,12 +27,14 @@ def run() -> None:
     with progress.bar("unlike", len(kinds) * IMAGES) as bar:
         for kind in kinds:
             images = _grey(kind.images) if manifest["grey"] else kind.images
-            for key, scores in scores_of_all(stored, images).items():
-                found[key][kind.name] = _share(is_unlike(scores, stored[key].card.unlike), chosen.evaluation.confidence)
+            for key, look in look_at_all(stored, images).items():
+                flagged = stored[key].familiarity.unlike(look.strangeness)
+                found[key][kind.name] = _share(flagged, chosen.evaluation.confidence)
             bar.advance(len(images))
     for key, one in stored.items():
-        scores = scores_of_the_run(one, test)
-        found[key]["test"] = _share(is_unlike(scores, one.card.unlike), chosen.evaluation.confidence)
+        family = catalogue.BY_KEY[key].family
+        strange = read_strangeness(layout.results_of(family, key), {"test": test}, layout.stage_of(family, key))
+        found[key]["test"] = _share(one.familiarity.unlike(strange["test"]), chosen.evaluation.confidence)
     folder = layout.RESULTS / "unlike"
     shutil.rmtree(folder, ignore_errors=True)
     write_json(folder / "detection.json", found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -49,7 +50,6 @@ def forward(network: nn.Module, x: torch.Tensor, precision: torch.dtype) -> torc
     return scores.float()
 
 
-@torch.no_grad()
 def predict(network: nn.Module, on: On, images: Readable, views: str = "single") -> np.ndarray:
     """Scores of all images, float32 (N, classes).
 
@@ -57,6 +57,71 @@ def predict(network: nn.Module, on: On, images: Readable, views: str = "single")
         views: "single"; "mirror": the mean of the image's scores and its mirror image's; "mirror_shift": that, and as
             much weight on both moved by a pixel along the diagonal, up and down.
     """
+
+    def scores(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (_averaged(network, on, x, views),)
+
+    return _in_batches(network, on, images, scores)[0]
+
+
+def predict_and_watch(
+    network: nn.Module, on: On, images: Readable, views: str, watched: Sequence[nn.Module]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores as `predict` gives them, and in the same pass what enters some layers.
+
+    Args:
+        watched: the layers; of several views they are watched on the first, the image itself.
+
+    Returns:
+        scores: float32 (N, classes).
+        last: what enters the last of the layers, float32 (N, d).
+        traces: of every layer but the first, what enters it, averaged over places: its direction, and the natural
+            logarithm of its length; float32 (N, d').
+    """
+    entered: dict[nn.Module, torch.Tensor] = {}
+    latest: list[torch.Tensor] = []
+
+    def watch(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if layer not in entered:
+            entered[layer] = _over_places(inputs[0])
+            latest[:] = inputs[:1]
+
+    def scores(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        entered.clear()  # of a batch that did not fit in memory, too
+        found = _averaged(network, on, x, views)
+        traces = list(entered.values())[1:] or list(entered.values())
+        return found, latest[0].flatten(1).float(), torch.cat([part for one in traces for part in _direction(one)], 1)
+
+    hooks = [layer.register_forward_pre_hook(watch) for layer in watched]
+    try:
+        first, last, traces = _in_batches(network, on, images, scores)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return first, last, traces
+
+
+def _over_places(x: torch.Tensor) -> torch.Tensor:
+    """What enters a layer, (B, C, H, W) or (B, C) → float32 (B, C)."""
+    return x.mean((2, 3), dtype=torch.float32) if x.dim() == 4 else x.flatten(1).float()
+
+
+def _direction(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors (B, C) of length 1, and the logarithms of the lengths that they had, (B, 1)."""
+    length = x.norm(dim=1, keepdim=True).clamp(min=1e-9)
+    return x / length, length.log()
+
+
+def _averaged(network: nn.Module, on: On, x: torch.Tensor, views: str) -> torch.Tensor:
+    seen = [weight * forward(network, view, on.precision) for weight, view in views_of(x, views)]
+    return torch.stack(seen).sum(0)
+
+
+@torch.no_grad()
+def _in_batches(
+    network: nn.Module, on: On, images: Readable, step: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
+) -> list[np.ndarray]:
+    """What `step` finds in normalised images (B, C, H, W), of all images; in smaller batches where memory ends."""
     network.eval()
     mine = np.array_split(np.arange(len(images)), on.processes.world)[on.processes.rank]
     own = len(mine)
@@ -64,15 +129,14 @@ def predict(network: nn.Module, on: On, images: Readable, views: str = "single")
     parts, start, size = [], 0, EVAL_BATCH
     while start < len(mine):
         try:
-            x = to_input(images.batch(mine[start : start + size]), on.normalisation)
-            seen = [weight * forward(network, view, on.precision) for weight, view in views_of(x, views)]
-            parts.append(torch.stack(seen).sum(0))
+            found = step(to_input(images.batch(mine[start : start + size]), on.normalisation))
+            parts.append([one.cpu() for one in found])
             start += size
         except (RuntimeError, MemoryError) as error:
             if size == 1 or not out_of_memory(error):
                 raise
             size //= 2
-    return on.processes.gather(torch.cat(parts)[:own].cpu().numpy())
+    return [on.processes.gather(torch.cat(column)[:own].numpy()) for column in zip(*parts, strict=True)]
 
 
 def evaluate(network: nn.Module, on: On, images: Images, criterion: Criterion) -> dict[str, float]:

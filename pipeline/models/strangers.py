@@ -1,8 +1,4 @@
-"""Is an image unlike anything in training? Its largest score lies below what most images of val have.
-
-Maximum logit: Hendrycks et al., "Scaling out-of-distribution detection for real-world settings", ICML 2022. The same
-sign serves SVMs (no class claims the image), distances (none is near), matches (nothing matches) and networks.
-"""
+"""Images of none of the classes, on which it is measured how often a model notices that."""
 
 from __future__ import annotations
 
@@ -13,22 +9,7 @@ import numpy as np
 
 from pipeline.data.scaling import scale_batch
 from pipeline.data.sources.digits import digit_images
-from pipeline.models.card import Unlike
 from pipeline.randomness import generator
-
-FALSE_ALARMS = 0.05  # share of val that is taken for unlike anything in training
-
-
-def sign_of(scores: np.ndarray) -> Unlike:
-    """Set the threshold on val's scores, float32 (N, classes)."""
-    largest = scores.max(axis=1)
-    below = float(np.quantile(largest, FALSE_ALARMS))
-    return Unlike(below=below, false_alarms=float((largest < below).mean()))
-
-
-def is_unlike(scores: np.ndarray, sign: Unlike) -> np.ndarray:
-    """Which images of these scores carry the sign, bool (N,)."""
-    return np.asarray(scores.max(axis=1) < sign.below)
 
 
 @dataclass(frozen=True)
