@@ -290,6 +290,9 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     for stage in (codebook, features, svm):
         stage.run("hog")
     evaluate.run()
+    share = {"images": 200, "percent": 12.34567, "low": 8.0, "high": 17.0}
+    (layout.RESULTS / "unlike").mkdir()
+    (layout.RESULTS / "unlike" / "detection.json").write_text(json.dumps({"hog": {"noise": share}}))
     publish.run("2026-01-02", ["prepare.train_limit=100"], "few")
     rows = json.loads((layout.REPORTS / "published" / "objects" / "few.json").read_text())
     assert [row["method"] for row in rows] == ["hog"]
@@ -298,6 +301,9 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert "-S seed=0 -S 'features=[hog]' -S 'matchers=[]'" in rows[0]["command"]
     assert rows[0]["command"].endswith(" -S prepare.train_limit=100")
     assert rows[0]["top1_interval"][0] <= rows[0]["top1_error"] <= rows[0]["top1_interval"][1]
+    calibration = json.loads(layout.METRICS.read_text())["methods"]["hog"]["calibration"]
+    assert (rows[0]["ece"], rows[0]["at_least_0.9"]) == (calibration["ece_after"], calibration["at_least_0.9"])
+    assert rows[0]["unlike_training"] == {"noise": 12.3457}
 
     # An ablation's table goes into a file of its own.
     edit(project, {"ablate.networks": ["lenet5"]})
@@ -326,6 +332,7 @@ def test_publishing_names_the_command_that_repeats_it(project: Path) -> None:
     assert [row["method"] for row in rows] == ["color_histogram", "hog"]
     assert rows[0]["seeds"] == [1]
     assert rows[1]["seeds"] == [0, 1, 2]
+    assert not {"ece", "at_least_0.9", "unlike_training"} & rows[1].keys()
     assert rows[1]["top1_error"] == pytest.approx(first + 2, abs=1e-3)
     assert rows[1]["top1_errors"] == [first, first + 3, first + 3]
     assert rows[1]["top1_interval"][0] < rows[1]["top1_error"] < rows[1]["top1_interval"][1]

@@ -20,12 +20,12 @@ from PIL import Image
 
 from pipeline import catalogue, layout, settings
 from pipeline.data import decode
+from pipeline.data.strangers import strangers, strangers_of
 from pipeline.errors import PipelineError
 from pipeline.models import folder
 from pipeline.models.look import look_at_all
 from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
-from pipeline.models.strangers import strangers
 from pipeline.prediction import scoring
 from pipeline.prediction.checking import agreement
 from pipeline.prediction.choosing import cards_below, changes_since, choose, load_all
@@ -35,7 +35,7 @@ from pipeline.prediction.scoring import answer_files
 from pipeline.stages import predict
 from pipeline.training.images import Normalisation
 from pipeline.training.tasks import build
-from tests.conftest import ROOT, edit, pipeline
+from tests.conftest import ROOT, edit, make_project, pipeline
 from tests.test_models import fit_and_deliver, scores_of, tiny_project
 
 MODELS = ("color_histogram", "sift_fv", "color_fv", "xrce2011", "lenet5_modern")
@@ -333,15 +333,36 @@ def test_strangers_are_of_the_size_and_the_same_each_time() -> None:
     assert "handwritten digits" not in [kind.name for kind in strangers((28, 28), 0, 3, "mnist")]
 
 
+def test_another_data_set_is_brought_to_the_size_of_this_one(run: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(make_project(run / "others", {"evaluation.strangers": ["digits"]}))
+        (found,) = strangers_of(settings.load(), (24, 40), 50)
+    assert found.name == "images of digits"
+    assert found.images.shape == (50, 24, 40, 3)
+    assert (found.images[:, :, :8] == 0).all()
+    assert (found.images[:, :, 32:] == 0).all()
+    assert (found.images[:, :, 8:32].std(axis=(1, 2, 3)) > 20).all()
+
+
+@pytest.mark.parametrize("name", ["mnits", "objects"])
+def test_a_stranger_must_be_another_data_set(name: str, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(make_project(tmp_path / "project", {"evaluation.strangers": [name]}))
+        with pytest.raises(PipelineError, match=rf"`evaluation.strangers`: '{name}' is not another data set"):
+            settings.load().check_methods()
+
+
 def test_the_stage_measures_every_model(run: Path) -> None:
     from pipeline.stages import unlike
 
-    edit(run, {"features": ["color_histogram", "sift_fv", "color_fv"], "fusions": ["xrce2011"], "networks": []})
+    chosen = {"features": ["color_histogram", "sift_fv", "color_fv"], "fusions": ["xrce2011"], "networks": []}
+    edit(run, chosen | {"evaluation.strangers": ["digits"]})
     unlike.run()
     found = json.loads((layout.RESULTS / "unlike" / "detection.json").read_text())
     assert set(found) == set(MODELS) - {"lenet5_modern"}
     for row in found.values():
-        assert set(row) == {"test", "noise", "even grey", "pieces of photographs", "handwritten digits"}
+        kinds = {"test", "noise", "even grey", "pieces of photographs", "handwritten digits", "images of digits"}
+        assert set(row) == kinds
         assert all(0 <= share["low"] <= share["percent"] <= share["high"] <= 100 for share in row.values())
 
 

@@ -18,7 +18,7 @@ from pipeline.data.contract import Split, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
 from pipeline.models.fusion import normalised
-from pipeline.models.look import look_at_all
+from pipeline.models.look import look_at, look_at_all
 from pipeline.prediction.scoring import answers
 from pipeline.randomness import generator
 from pipeline.sights.photograph import pictures_of
@@ -42,11 +42,14 @@ class Looking:
 
     @staticmethod
     def of(stored: Mapping[str, Stored], data: Path = layout.DATA) -> Looking:
-        """Warm every model, so that the first answer is as fast as the others."""
-        found = Looking(stored, _examples(stored, data))
-        card = found.card
-        found.guess(np.full((card.image.height, card.image.width, 3), 128, np.uint8))
-        return found
+        """With the training images that lie in a folder, where they are those of the models."""
+        return Looking(stored, _examples(stored, data))
+
+    def warm(self, key: str) -> None:
+        """Ask one model once, so that the first answer is as fast as the others: kernels compile on their first use."""
+        noise = generator(0, "warm").integers(0, 256, (self.card.image.height, self.card.image.width, 3), np.uint8)
+        look_at(self.stored[key], noise[None])
+        self.sees(key, noise)
 
     @property
     def card(self) -> Any:

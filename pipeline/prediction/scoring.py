@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.decode import Unreadable
+from pipeline.data.decode import Unreadable, threads_for
 from pipeline.data.intake import Intake
 from pipeline.models.folder import Stored
 from pipeline.models.look import look_at_all
 from pipeline.models.model import Look
+from pipeline.models.network import Network
 from pipeline.parallel import slices, threads
 
 CHUNK = 1024  # images that are in memory at once; a multiple of every model's batch, so that scores keep their bytes
@@ -92,7 +93,8 @@ def answer_files(
 ) -> Iterator[tuple[Path, list[Answer]]]:
     """Each file with every model's answer, in their order; memory does not grow with their number.
 
-    The next images are read while the present ones are scored.
+    Where a GPU scores, the next images are read meanwhile. On a CPU reading and scoring take turns: both use all cores,
+    and side by side they hold each other up.
 
     Args:
         stored: models of one data set, by their keys.
@@ -100,15 +102,26 @@ def answer_files(
     """
     intake = next(iter(stored.values())).card.image
     chunks = slices(len(files), max(1, min(CHUNK, CHUNK_BYTES // (intake.height * intake.width * 3))))
+    for chunk, (images, errors) in zip(chunks, _read_chunks(stored, intake, files, chunks, workers), strict=True):
+        rows = _answer_chunk(stored, images, errors, top, at_least)
+        yield from zip(files[chunk], rows, strict=True)
+        advance(chunk.stop - chunk.start)
+
+
+def _read_chunks(
+    stored: Mapping[str, Stored], intake: Intake, files: Sequence[Path], chunks: list[slice], workers: int
+) -> Iterator[tuple[np.ndarray, list[str]]]:
+    networks = [one.model for one in stored.values() if isinstance(one.model, Network)]
+    if all(network.device.type == "cpu" for network in networks):
+        yield from (_read(intake, files[chunk], workers) for chunk in chunks)
+        return
     with ThreadPoolExecutor(1) as reader:
         ahead = [reader.submit(_read, intake, files[chunk], workers) for chunk in chunks[:1]]
-        for number, chunk in enumerate(chunks):
-            images, errors = ahead.pop().result()
+        for number in range(len(chunks)):
+            found = ahead.pop().result()
             if number + 1 < len(chunks):
                 ahead.append(reader.submit(_read, intake, files[chunks[number + 1]], workers))
-            rows = _answer_chunk(stored, images, errors, top, at_least)
-            yield from zip(files[chunk], rows, strict=True)
-            advance(chunk.stop - chunk.start)
+            yield found
 
 
 def _answer_chunk(
@@ -133,7 +146,7 @@ def _read(intake: Intake, files: Sequence[Path], workers: int) -> tuple[np.ndarr
         except Unreadable as reason:
             return str(reason)
 
-    found = list(threads(read, files, workers))
+    found = list(threads(read, files, threads_for(files, workers)))
     images = [image for image in found if not isinstance(image, str)]
     stacked = np.stack(images) if images else np.empty((0, intake.height, intake.width, 3), np.uint8)
     return stacked, [image if isinstance(image, str) else "" for image in found]

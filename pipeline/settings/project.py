@@ -25,10 +25,11 @@ class AugmentedCopies(Section):
 
 
 class Evaluation(Section):
-    """How certain the intervals are and how many pictures the report shows."""
+    """How certain the intervals are, how many pictures the report shows, and what strangers the models are shown."""
 
     confidence: Fraction
     gallery: Positive
+    strangers: list[str]
 
 
 class Compute(Section):
@@ -120,8 +121,18 @@ class Settings(Section):
             )
         return members
 
+    def with_dataset(self, name: str, image_size: int) -> Settings:
+        """The same project with another data set, its images brought to this side."""
+        other = self.datasets[name].model_copy(update={"image_size": image_size})
+        return self.model_copy(update={"dataset": name, "datasets": self.datasets | {name: other}})
+
     def check_methods(self) -> None:
-        """Validate every selected method, so that a slip shows before the first long stage and not after it."""
+        """Validate every selected method, so that a slip shows before the first long stage and not after it.
+
+        Strangers are checked as well: their stage is among the last.
+        """
+        others = [name for name in self.datasets if name != self.dataset]
+        check_names(self.evaluation.strangers, others, self.path, "evaluation.strangers", "another data set")
         for key in self.features:
             self._known_parts(key)
             self.feature(key)

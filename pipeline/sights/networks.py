@@ -30,7 +30,7 @@ def network_pictures(model: Network, images: np.ndarray) -> list[Picture]:
     kernels = first_kernels(model.network)
     if kernels is not None:
         found.append(_kernel_picture(kernels))
-    return [*found, *_maps(model, images[:SHOWN_IMAGES])]
+    return [*found, *maps(model, images[:SHOWN_IMAGES])]
 
 
 def first_kernels(network: nn.Module) -> np.ndarray | None:
@@ -113,7 +113,7 @@ def _drawn(kernel: np.ndarray) -> np.ndarray:
     return shown if shown.ndim == 3 and shown.shape[2] == 3 else cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB)
 
 
-def _maps(model: Network, images: np.ndarray) -> list[Picture]:
+def maps(model: Network, images: np.ndarray) -> list[Picture]:
     """For each image a row a layer: the maps that answer most to it."""
     layers = {
         name: module

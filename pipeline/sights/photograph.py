@@ -9,7 +9,7 @@ from pipeline.descriptors.drawing import Picture, beside, enlarge
 from pipeline.models.feature_svm import FeatureSvm
 from pipeline.models.model import Model
 from pipeline.models.network import Network
-from pipeline.sights.networks import network_pictures
+from pipeline.sights.networks import maps
 
 PLACES = 8  # along each side, at which a part is covered
 GREY = 128
@@ -23,7 +23,7 @@ def pictures_of(model: Model, image: np.ndarray) -> list[Picture]:
         draw = getattr(model.recipe.method.load(), "pictures", None)
         found += draw(image[None], model.recipe.settings.features, model.codebook) if draw else []
     if isinstance(model, Network):
-        found += network_pictures(model, image[None])
+        found += maps(model, image[None])  # its kernels are the same for every photograph; the report has them
     return found
 
 

@@ -26,7 +26,9 @@ def run(models: Path, port: int, browser: bool) -> None:
     names = list(current(cards_below(models), models))
     with progress.bar("loading models", len(names), unit="models") as bar:
         looking = Looking.of(load_all(models, names, compute_here()))
-        bar.advance(len(names))
+        for name in names:
+            looking.warm(name)
+            bar.advance(1)
     with _listening(port) as listener:
         port = listener.getsockname()[1]
         address = f"http://{HOST}:{port}/"

@@ -13,12 +13,15 @@ import torch
 
 from pipeline import catalogue, layout, progress
 from pipeline.device import device_name, pick_device, pick_precision
+from pipeline.evaluation.confidence import AT_LEAST
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
 from pipeline.settings import Settings, load
 
 #: What two runs must share for their seeds to be averaged.
 SAME = ("train", "val", "test", "budget", "views")
+#: What is given for a single seed only.
+OF_ONE_SEED = ("ece", AT_LEAST, "unlike_training")
 
 
 def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
@@ -41,7 +44,8 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         settings.append(f"ablate.networks=[{','.join(chosen.ablate.networks)}]")
     command = "dvc exp run " + " ".join(f"-S {shlex.quote(change)}" for change in settings + changes)
     how = _how(environment, command, day)
-    rows = [_row(key, values, metrics, how) for key, values in metrics["methods"].items()]
+    noticed = _noticed()
+    rows = [_row(key, values, metrics, how, noticed.get(key)) for key, values in metrics["methods"].items()]
     folder = layout.REPORTS / "published" / metrics["dataset"]
     for key in chosen.ablate.networks:
         path = folder / f"ablation-{key}.json"
@@ -81,12 +85,29 @@ def _with_seed(other: dict[str, Any], row: dict[str, Any], confidence: float) ->
         joined |= {f"top{k}_error": round(mean, 4), f"top{k}_interval": [round(100 * end, 4) for end in interval]}
     for key in ("val_top1_error", "train_seconds", "predict_ms"):
         joined[key] = round((other[key] * len(other["seeds"]) + row[key]) / len(joined["seeds"]), 4)
+    for key in OF_ONE_SEED:
+        joined.pop(key, None)
     joined["command"] = re.sub(r"seed=\S+", f"seed={','.join(map(str, joined['seeds']))}", row["command"])
     return joined
 
 
-def _row(key: str, values: dict[str, Any], metrics: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
-    test, cost = values["test"], values["cost"]
+def _noticed() -> dict[str, dict[str, float]]:
+    """How often each method of this run takes images for strangers, in percent by kind; {} where nobody measured it."""
+    path = layout.RESULTS / "unlike" / "detection.json"
+    if not path.exists():
+        return {}
+    found = read_json(path, "unlike")
+    return {key: {kind: round(share["percent"], 4) for kind, share in kinds.items()} for key, kinds in found.items()}
+
+
+def _row(
+    key: str,
+    values: dict[str, Any],
+    metrics: dict[str, Any],
+    how: dict[str, Any],
+    noticed: dict[str, float] | None,
+) -> dict[str, Any]:
+    test, cost, calibration = values["test"], values["cost"], values["calibration"]
     return {
         "method": key,
         **metrics["images"],
@@ -100,6 +121,9 @@ def _row(key: str, values: dict[str, Any], metrics: dict[str, Any], how: dict[st
         "top5_errors": [test["top5_error"]],
         "top5_interval": [test["top5_low"], test["top5_high"]],
         "val_top1_error": values["val"]["top1_error"],
+        "ece": calibration["ece_after"],
+        AT_LEAST: calibration[AT_LEAST],
+        **({"unlike_training": noticed} if noticed else {}),
         "train_seconds": cost["training_seconds"],
         "predict_ms": cost["prediction_ms"],
         **how,

@@ -7,14 +7,15 @@ from PIL import Image
 
 from pipeline import catalogue, layout, progress, settings
 from pipeline.data.contract import load_manifest, load_split
+from pipeline.data.strangers import strangers, strangers_of
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.evaluation.scores import read_strangeness
 from pipeline.files import write_json
 from pipeline.models.look import look_at_all
-from pipeline.models.strangers import strangers
 from pipeline.prediction.choosing import load_all
 
 IMAGES = 200  # of each kind
+OTHERS = 1000  # of each other data set
 
 
 def run() -> None:
@@ -23,8 +24,9 @@ def run() -> None:
     stored = load_all(layout.MODELS, chosen.selected, chosen.compute)
     height, width = manifest["image_shape"][:2]
     kinds = strangers((height, width), chosen.seed, IMAGES, manifest["dataset"])
+    kinds += strangers_of(chosen, (height, width), OTHERS)
     found: dict[str, dict[str, dict[str, float]]] = {key: {} for key in stored}
-    with progress.bar("unlike", len(kinds) * IMAGES) as bar:
+    with progress.bar("unlike", sum(len(kind.images) for kind in kinds)) as bar:
         for kind in kinds:
             images = _grey(kind.images) if manifest["grey"] else kind.images
             for key, look in look_at_all(stored, images).items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.decode import Unreadable, extensions, read_image
+from pipeline.data.decode import Unreadable, extensions, read_image, threads_for
 from pipeline.data.download import ensure, extract
 from pipeline.data.sources.base import Batch, Part, Source
 from pipeline.errors import PipelineError
@@ -164,7 +164,7 @@ def _read(files: list[Path], size: int | None, prepare: Prepare, workers: int, f
 
     good: list[np.ndarray] = []
     bad: dict[int, str] = {}
-    for position, result in enumerate(threads(read, files, workers)):
+    for position, result in enumerate(threads(read, files, threads_for(files, workers))):
         if isinstance(result, str):
             bad[position] = result
             continue

@@ -8,8 +8,11 @@ import cv2
 import numpy as np
 
 from pipeline.data.scaling import scale_batch
+from pipeline.data.sources import open_source
 from pipeline.data.sources.digits import digit_images
+from pipeline.errors import PipelineError
 from pipeline.randomness import generator
+from pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,32 @@ def strangers(shape: tuple[int, int], seed: int, count: int, dataset: str) -> li
     return found
 
 
+def strangers_of(settings: Settings, shape: tuple[int, int], count: int) -> list[Strangers]:
+    """Images of the data sets that `evaluation.strangers` names, evenly drawn from their test images.
+
+    Args:
+        settings: the project's.
+        shape: (H, W); where it isn't square, images stand in the middle of a black picture.
+        count: images of each; all where there are fewer.
+
+    Raises:
+        PipelineError: a data set can't be had, or none of the images that were drawn can be read.
+    """
+    found = []
+    for name in settings.evaluation.strangers:
+        source = open_source(settings.with_dataset(name, min(shape)))
+        part = next(source.parts[given] for given in ("test", "val", "all", "train") if given in source.parts)
+        drawn = generator(settings.seed, f"strangers {name}").permutation(len(part.labels))[:count]
+        images = part.read(np.sort(drawn)).images
+        if not len(images):
+            raise PipelineError(
+                f"{settings.path}: `evaluation.strangers` names {name}, and none of {len(drawn)} images drawn from it "
+                "can be read; mend them, or take it out"
+            )
+        found.append(Strangers(f"images of {name}", _in_the_middle(images, shape)))
+    return found
+
+
 def _pieces(shape: tuple[int, int], count: int, random: np.random.Generator) -> np.ndarray:
     """Squares of 64 to 256 pixels from random places of three photographs: uint8 (N, H, W, 3)."""
     from skimage import data
@@ -60,10 +89,14 @@ def _pieces(shape: tuple[int, int], count: int, random: np.random.Generator) -> 
 
 
 def _digits(shape: tuple[int, int], count: int) -> np.ndarray:
-    """Those of scikit-learn, in the middle of a black picture where it isn't square: uint8 (N, H, W, 3)."""
-    side = min(shape)
+    """Those of scikit-learn: uint8 (N, H, W, 3)."""
     chosen = digit_images()[0][:count]
-    scaled = scale_batch(np.repeat(chosen[..., None], 3, axis=3), side)
+    return _in_the_middle(scale_batch(np.repeat(chosen[..., None], 3, axis=3), min(shape)), shape)
+
+
+def _in_the_middle(scaled: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Square images uint8 (N, side, side, 3) in the middle of black pictures of a shape (H, W)."""
+    side = scaled.shape[1]
     out = np.zeros((len(scaled), *shape, 3), np.uint8)
     top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
     out[:, top : top + side, left : left + side] = scaled
