@@ -72,6 +72,20 @@ def others() -> str:
     return _table(lines)
 
 
+def trust() -> str:
+    """How far to trust a guess on CIFAR-10, and how often images of no class are noticed."""
+    rows = {row["method"]: row for row in _rows("cifar10", "trust")}
+    kinds = [kind for kind in next(iter(rows.values()))["unlike_training"] if kind != "test"]
+    lines = [["method", "top-1", "ECE", "answered at 0.9", "wrong among those", "false alarms", *kinds]]
+    for method in _in_order(rows):
+        row = rows[method.key]
+        sure, noticed = row["at_least_0.9"], row["unlike_training"]
+        wrong = "–" if sure["error"] is None else f"{sure['error']:.1f} <sub>{sure['low']:.1f}–{sure['high']:.1f}</sub>"
+        found = [f"{noticed[kind]:.1f}" for kind in ("test", *kinds)]
+        lines.append([method.title, _error(row), f"{row['ece']:.1f}", f"{sure['answered']:.1f}", wrong, *found])
+    return _table(lines)
+
+
 def ablation() -> str:
     """LeNet-5, modernised, with one thing changed at a time."""
     found = _rows("cifar10", "ablation-lenet5_modern")
@@ -87,6 +101,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(leaderboard, name) for name in DATASETS},
     "sizes": sizes,
     "others": others,
+    "trust": trust,
     "ablation": ablation,
 }
 
