@@ -70,6 +70,11 @@ def printable(name: str | Path) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def expanded(path: str) -> str:
+    """A path as a person writes it, with `~` and environment variables put in."""
+    return os.path.expandvars(os.path.expanduser(path))
+
+
 def size_of(folder: Path) -> int:
     """Bytes of all files below `folder`, or of the file itself."""
     if folder.is_file():

@@ -148,6 +148,7 @@ def _manifest(
         "description": source.description,
         "synthetic": source.synthetic,
         "notes": list(source.notes),
+        "left_out": source.left_out,
         "licence": settings.source.licence,
         "classes": source.classes,
         "image_shape": list(splits["train"].shape),

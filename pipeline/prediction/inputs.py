@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.data.sources.imagefolder import images_below
+from pipeline.data.folders.contents import LeftOut, images_below
 from pipeline.errors import PipelineError
 
 STANDARD_INPUT = "-"
@@ -42,7 +42,7 @@ def _names(names: Iterable[str], listed: TextIO) -> Iterator[str]:
 def _of(name: str) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_dir():
-        found = sorted(images_below(path, {path.resolve()}))
+        found = sorted(images_below(path, set(), LeftOut()))
         if not found:
             raise PipelineError(f"{path}: holds no image, and neither do the folders below it; name another folder")
         return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.settings.base import Dial, Fraction, Positive, Section
 
@@ -118,10 +118,23 @@ class Cifar(Files):
 
 
 class ImageFolder(Files):
-    """A folder per class, optionally below train/, val/ and test/."""
+    """A folder per class, optionally below train/, val/ and test/.
+
+    `layout`: what the folders mean; auto decides by their names, and refuses what is unclear. `split_names`: the names
+    of splits' folders where they are others than usual. `unlabelled`: what to do with a train/ or val/ of images in no
+    class folder; a test/ like that is always left aside.
+    """
 
     source: Literal["imagefolder"]
     class_names: dict[str, str]
+    layout: Literal["auto", "classes", "splits"]
+    split_names: dict[Literal["train", "val", "test"], list[str]]
+    unlabelled: Literal["refuse", "aside"]
+
+    @field_validator("class_names", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: Any) -> Any:
+        return {str(name): word for name, word in value.items()} if isinstance(value, dict) else value
 
 
 AnyDataset = Annotated[Objects | Digits | Idx | Cifar | ImageFolder, Field(discriminator="source")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.data.sources.base import Part, Source
+from pipeline.files import expanded
 from pipeline.settings import Cifar, Digits, Idx, ImageFolder, Objects, Settings
 
 __all__ = ["Part", "Source", "open_source"]
@@ -13,7 +14,7 @@ __all__ = ["Part", "Source", "open_source"]
 def open_source(settings: Settings) -> Source:
     """Open the chosen data set, fetching it first where it is missing and has a public address."""
     dataset = settings.source
-    root = Path(settings.prepare.data_root)
+    root = Path(expanded(settings.prepare.data_root))
     if isinstance(dataset, Objects):
         from pipeline.data.sources.objects.source import open_objects
 
@@ -33,4 +34,5 @@ def open_source(settings: Settings) -> Source:
     assert isinstance(dataset, ImageFolder)
     from pipeline.data.sources.imagefolder import open_imagefolder
 
-    return open_imagefolder(dataset, root, settings.prepare, settings.compute.worker_count)
+    key = f"datasets.{settings.dataset}"
+    return open_imagefolder(dataset, root, settings.prepare, settings.compute.worker_count, key)

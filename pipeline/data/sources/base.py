@@ -48,6 +48,7 @@ class Source:
         description: one sentence for the report.
         synthetic: generated, not photographed.
         notes: what the report should say about this source.
+        left_out: how many files were passed over, by what they are.
     """
 
     classes: list[str]
@@ -55,6 +56,7 @@ class Source:
     description: str
     synthetic: bool = False
     notes: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def part_of_array(images: np.ndarray, labels: np.ndarray, prefix: str, image_size: int | None) -> Part:

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.decode import Unreadable, extensions, read_image, threads_for
+from pipeline import progress
+from pipeline.data.decode import Unreadable, read_image, threads_for
 from pipeline.data.download import ensure, extract
+from pipeline.data.folders.arrangement import Arrangement, Aside, arrange
+from pipeline.data.folders.classes import by_class, in_order
+from pipeline.data.folders.contents import Contents, LeftOut, entries, images_below, subfolders
 from pipeline.data.sources.base import Batch, Part, Source
 from pipeline.errors import PipelineError
-from pipeline.files import printable
+from pipeline.files import expanded, printable
 from pipeline.parallel import threads
 from pipeline.settings import ImageFolder, Prepare
 
-SPLIT_FOLDERS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 #: Files in which ImageNet and Tiny ImageNet say what a folder's WordNet number means: "n01440764 tench, …".
 NAME_FILES = ("LOC_synset_mapping.txt", "words.txt")
 
-Listing = list[tuple[str, Path]]  # (class folder's name, file)
+Listing = list[tuple[str, Path]]  # (class, file)
 
 
-def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, workers: int) -> Source:
+def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, workers: int, key: str) -> Source:
     """List all images below root/path; nothing is decoded yet.
 
+    Args:
+        key: where the settings stand in params.yaml, for sentences.
+
     Raises:
-        PipelineError: the folder is missing or empty, has one class only, or a class folder holds no image.
+        PipelineError: the folder is missing or empty, can be read in two ways, has one class only, or a class without
+            an image to train on.
     """
-    folder = root / settings.path
+    folder = root / expanded(settings.path)
     if not folder.is_dir():
         _obtain(settings, root, folder)
-    listings = _listings(folder)
-    folders = sorted({name for listing in listings.values() for name, _ in listing})
-    if len(folders) < 2:
-        found = f"one class, {folders[0]!r}" if folders else "no class folder with images"
-        raise PipelineError(f"{folder}: holds {found}; put the images of each class (at least two) in a folder each")
-    names = _class_names(folder, settings, folders)
-    label_of = {name: label for label, name in enumerate(folders)}
+    found = _listings(folder, settings, key)
+    classes = in_order({name for listing in found.parts.values() for name, _ in listing})
+    if len(classes) < 2:
+        there = f"one class, {classes[0]!r}" if classes else "no class folder with images"
+        raise PipelineError(f"{folder}: holds {there}; put the images of each class (at least two) in a folder each")
+    label_of = {name: label for label, name in enumerate(classes)}
 
     def part(listing: Listing) -> Part:
         labels = np.array([label_of[name] for name, _ in listing], np.int64)
@@ -53,8 +54,24 @@ def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, worker
 
         return Part(labels, [_id(file, folder) for file in files], read)
 
-    parts = {split: part(listing) for split, listing in listings.items()}
-    return Source(names, parts, f"{settings.path}: photographs in {len(names)} class folders.")
+    names = _class_names(folder, settings, classes)
+    notes = tuple(_without_labels(one) for one in found.aside)
+    for note in notes:
+        progress.say(note)
+    return Source(
+        names,
+        {split: part(listing) for split, listing in found.parts.items()},
+        f"{settings.path}: photographs in {len(names)} class folders.",
+        notes=notes,
+        left_out=found.left_out.as_dict(),
+    )
+
+
+def _without_labels(aside: Aside) -> str:
+    return (
+        f"{aside.folder}: {aside.images:,} images without labels are left aside, since they lie in no folder of a "
+        f"class; after the run, `python -m pipeline predict {aside.folder}` says what the best method takes them for."
+    )
 
 
 def _obtain(settings: ImageFolder, root: Path, folder: Path) -> None:
@@ -71,74 +88,88 @@ def _obtain(settings: ImageFolder, root: Path, folder: Path) -> None:
         raise PipelineError(f"{root}: the unpacked archive holds no folder {settings.path}")
 
 
-def _listings(folder: Path) -> dict[str, Listing]:
-    subfolders = _subfolders(folder)
-    known = [path for path in subfolders if path.name.casefold() in SPLIT_FOLDERS]
-    # A class may be called "train"; only where all folders are splits and hold folders are they taken as such.
-    if not known or len(known) < len(subfolders) or not all(_subfolders(path) for path in known):
-        return {"all": _list_classes(folder)}
-    below: dict[str, Path] = {}
-    for path in known:
-        split = SPLIT_FOLDERS[path.name.casefold()]
-        if split in below:
-            raise PipelineError(f"{path} and {below[split]} would both be the split {split}; remove one")
-        below[split] = path
-    if "train" not in below:
-        raise PipelineError(f"{folder}: has {' and '.join(sorted(below))} but no train; add train/ with class folders")
-    annotations = below.get("val", folder) / "val_annotations.txt"
-    if annotations.is_file():  # Tiny ImageNet: val's labels stand in a file, test's were never published
-        return {"train": _list_classes(below["train"]), "val": _list_annotated(annotations)}
-    return {split: _list_classes(path) for split, path in below.items()}
+@dataclass(frozen=True)
+class Listings:
+    """All images.
+
+    Attributes:
+        parts: of each split, or of "all", the images by class.
+        aside: folders of images without labels.
+        left_out: what is no image, or a system's.
+    """
+
+    parts: dict[str, Listing]
+    aside: tuple[Aside, ...]
+    left_out: LeftOut
 
 
-def _list_classes(folder: Path) -> Listing:
+def _listings(folder: Path, settings: ImageFolder, key: str) -> Listings:
+    annotations = next((path for path in _annotations(folder) if path.is_file()), None)
+    left_out = LeftOut()
+    if annotations is not None:  # Tiny ImageNet: val's labels stand in a file, test's were never published
+        parts = by_class({"train": _class_folders(folder / "train")})
+        return Listings(
+            {"train": _list_classes(parts["train"], folder, left_out), "val": _list_annotated(annotations)},
+            (),
+            left_out,
+        )
+    arrangement = arrange(folder, settings, key)
+    for path in {folder, *arrangement.parts.values()}:
+        entries(path, left_out)
+    classes = by_class({part: _class_folders(path) for part, path in arrangement.parts.items()})
+    listed = {}
+    for part, path in arrangement.parts.items():
+        left_out.beside += Contents.of(path).images
+        listed[part] = _list_classes(classes[part], path, left_out, must_fill=part in ("all", "train"))
+    return _labelled(Listings(listed, arrangement.aside, left_out), arrangement, key)
+
+
+def _annotations(folder: Path) -> list[Path]:
+    return [folder / name / "val_annotations.txt" for name in ("val", "valid", "validation")]
+
+
+def _labelled(found: Listings, arrangement: Arrangement, key: str) -> Listings:
+    """Without a test whose folders are no classes of train: `test/images/`, `test/unknown/`.
+
+    Raises:
+        PipelineError: val is like that.
+    """
+    known = {name for name, _ in found.parts.get("train", [])}
+    parts, aside = dict(found.parts), found.aside
+    for part, listing in found.parts.items():
+        if part in ("all", "train") or known & {name for name, _ in listing}:
+            continue
+        if part == "val":
+            raise PipelineError(
+                f"{arrangement.parts[part]}: none of its folders is called like a class of train, so nothing says "
+                f"what its images show; give the folders train's names, or remove it (`{key}.path`)"
+            )
+        aside += (Aside(arrangement.parts[part], len(listing)),)
+        del parts[part]
+    return Listings(parts, aside, found.left_out)
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    """Its folders, without links that lead upwards."""
+    return [path for path in subfolders(folder) if not folder.resolve().is_relative_to(path.resolve())]
+
+
+def _list_classes(classes: dict[str, list[Path]], folder: Path, left_out: LeftOut, must_fill: bool = True) -> Listing:
     listing: Listing = []
-    classes = [path for path in _subfolders(folder) if not folder.resolve().is_relative_to(path.resolve())]
     # Links are followed, but not upwards and not into another class: its images would get two labels.
-    closed = {folder.resolve(), *folder.resolve().parents, *(path.resolve() for path in classes)}
-    for class_folder in classes:
-        files = sorted(images_below(class_folder, set(closed)))
-        if not files:
-            raise PipelineError(f"{class_folder}: holds no image; put some in it, or remove the folder")
-        listing += [(class_folder.name, file) for file in files]
+    folders = [path for paths in classes.values() for path in paths]
+    closed = {folder.resolve(), *folder.resolve().parents, *(path.resolve() for path in folders)}
+    for name, paths in classes.items():
+        files = sorted(file for path in paths for file in images_below(path, closed - {path.resolve()}, left_out))
+        if not files and must_fill:
+            raise PipelineError(f"{paths[0]}: holds no image; put some in it, or remove the folder")
+        listing += [(name, file) for file in files]
     return listing
 
 
 def _list_annotated(annotations: Path) -> Listing:
     rows = [line.split("\t") for line in annotations.read_text(encoding="utf-8").splitlines() if line]
     return sorted((row[1], annotations.parent / "images" / row[0]) for row in rows)
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise PipelineError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
-
-
-def images_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """All image files below a folder; links are followed, but no folder is entered twice (link loops)."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise PipelineError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.name.startswith("."):
-            continue
-        if _is_folder(entry):
-            if (real := path.resolve()) not in seen:
-                seen.add(real)
-                yield from images_below(path, seen)
-        elif path.suffix.lower() in extensions():
-            yield path
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
 
 
 def _class_names(folder: Path, settings: ImageFolder, folders: list[str]) -> list[str]:

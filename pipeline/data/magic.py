@@ -1,0 +1,53 @@
+"""Is a file an image, whatever it is called? Its first bytes tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HEAD = 32  # bytes
+MAGIC = (
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF87a",
+    b"GIF89a",
+    b"BM",
+    b"II*\0",  # TIFF, and most cameras' raw formats
+    b"MM\0*",
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xff\x4f\xff\x51",
+    b"\x76\x2f\x31\x01",  # OpenEXR
+    b"#?RADIANCE",
+    b"8BPS",  # Photoshop
+    b"qoif",
+    b"DDS ",
+    b"\x59\xa6\x6a\x95",  # Sun raster
+    b"\0\0\x01\0",  # icon
+)
+NETPBM = frozenset(b"1234567FfH")  # after P, before white space
+BRANDS = frozenset([b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis", b"crx "])  # HEIF, AVIF, Canon's raw
+
+
+def looks_like_an_image(path: Path) -> bool:
+    """Whether a file begins as an image does; False where it can't be opened."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    return is_image_head(head)
+
+
+def is_image_head(head: bytes) -> bool:
+    """The same of a file's first bytes."""
+    if head.startswith(MAGIC):
+        return not head.startswith(b"BM") or _is_bitmap(head)
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"WEBP"
+    if head[4:8] == b"ftyp":
+        return head[8:12] in BRANDS
+    return len(head) > 2 and head[:1] == b"P" and head[1] in NETPBM and head[2:3].isspace()
+
+
+def _is_bitmap(head: bytes) -> bool:
+    """Two letters are few: a bitmap's reserved bytes are zero and its header has one of few lengths."""
+    return head[6:10] == b"\0\0\0\0" and int.from_bytes(head[14:18], "little") in (12, 40, 52, 56, 64, 108, 124)
