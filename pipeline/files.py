@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -63,6 +64,14 @@ def read_arrays(path: Path, stage: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except Exception as error:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage {stage}") from error
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: list[str]) -> None:
+    """Write rows as CSV; None is an empty cell."""
+    with atomic(path, "w") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def printable(name: str | Path) -> str:

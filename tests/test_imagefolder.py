@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,25 @@ def test_bad_images_are_skipped_and_listed_with_their_reason(project: Path, fold
     assert sum(split["count"] for split in load_manifest()["splits"].values()) == 40
 
 
+def test_ten_bad_images_are_named_and_a_file_has_all(project: Path, folder: Path) -> None:
+    fill(folder, {"cat": 20, "dog": 20})
+    for number in range(14):
+        (folder / "cat" / f"bad{number:02}.jpg").write_text("no picture")
+    with pytest.raises(PipelineError) as error:
+        photos(project)
+    sentence = str(error.value)
+    assert sentence.count("no image format") == 10
+    assert "and 4 more, see work/skipped.csv" in sentence
+    rows = list(csv.DictReader((layout.WORK / "skipped.csv").open()))
+    assert sorted(Path(row["id"]).name for row in rows) == [f"bad{number:02}.jpg" for number in range(14)]
+    assert {row["split"] for row in rows} <= {"train", "val", "test"}
+    assert all("no image format" in row["reason"] for row in rows)
+    for path in (folder / "cat").glob("bad*"):
+        path.unlink()
+    photos(project)
+    assert not (layout.WORK / "skipped.csv").exists()
+
+
 def test_too_many_bad_images_stop_the_run(project: Path, folder: Path) -> None:
     fill(folder, {"cat": 20, "dog": 20})
     (folder / "cat" / "x.jpg").write_text("x")
@@ -207,6 +227,30 @@ def test_photographs_of_a_kind_nobody_reads_are_listed(project: Path, folder: Pa
     (folder / "cat" / "notes.txt").write_text("no image, and not meant to be one")
     manifest = photos(project, {"prepare.max_bad_percent": 5.0})
     assert [image["id"] for image in manifest["skipped"]] == ["cat/phone.HEIC"]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_phones_photographs_are_read_upright(tmp_path: Path, orientation: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    left = Image.new("RGB", (64, 40), (200, 30, 30))
+    left.paste((30, 30, 200), (32, 0, 64, 40))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pillow_heif.from_pillow(left).save(tmp_path / "x.heic", quality=90, exif=exif.tobytes())
+    found = read_image(tmp_path / "x.heic", None, 8, 10)
+    turned = found if orientation == 1 else np.rot90(found)
+    assert turned.shape == (40, 64, 3)
+    np.testing.assert_allclose(turned[20, 10], (200, 30, 30), atol=12)
+    np.testing.assert_allclose(turned[20, 54], (30, 30, 200), atol=12)
+
+
+def test_without_its_package_a_phones_photograph_is_told_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.data import decode
+
+    monkeypatch.setattr(decode, "find_spec", lambda name: None)
+    monkeypatch.setattr(decode, "plain_frame", lambda raw: None)
+    with pytest.raises(Unreadable, match=r"a HEIC photograph.*pip install 'before-and-after-2012\[heic\]'"):
+        decode.decode(b"\0\0\0\x18ftypheic" + b"\0" * 40, None, 8, 10)
 
 
 def test_names_with_spaces_and_other_alphabets(project: Path, folder: Path) -> None:

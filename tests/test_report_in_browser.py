@@ -222,6 +222,20 @@ def test_without_scripts_charts_tables_and_pictures_are_there(browser: Browser, 
     context.close()
 
 
+def test_a_script_that_somebody_slipped_in_does_not_run(browser: Browser, folder: Path, tmp_path: Path) -> None:
+    text = (folder / layout.PAGE).read_text(encoding="utf-8")
+    assert "script-src 'sha256-" in text
+    slipped = "<script>window.slipped = 1</script><img src='data:x' onerror='window.slipped = 2' alt=''>"
+    (tmp_path / "page.html").write_text(text.replace("<main", f"{slipped}<main", 1), encoding="utf-8")
+    assert slipped in (tmp_path / "page.html").read_text(encoding="utf-8")
+    context = browser.new_context(offline=True)
+    opened = context.new_page()
+    opened.goto((tmp_path / "page.html").as_uri())
+    opened.wait_for_selector("html[data-ready=yes]", state="attached")  # the page's own scripts do run
+    assert opened.evaluate("window.slipped") is None
+    context.close()
+
+
 def test_hostile_names_stay_text_in_what_the_script_makes(page: Page) -> None:
     for room in ("lost", "neither"):
         page.locator("#room").select_option(room)

@@ -7,14 +7,21 @@ import stat
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.data.magic import is_heif
 from pipeline.data.plain_jpeg import decode_plain, plain_frame
 from pipeline.data.scaling import centre_box
+
+if find_spec("pillow_heif") is not None:  # phones' photographs; an optional package
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
 
 #: Our own limit on pixels (params.yaml) takes the place of Pillow's.
 Image.MAX_IMAGE_PIXELS = None
@@ -181,13 +188,20 @@ def _brought_to(pixels: np.ndarray, shape: tuple[int, int] | None) -> np.ndarray
     return _pixels(Image.fromarray(pixels), shape)
 
 
+def _unknown(raw: bytes) -> str:
+    """Why nothing here reads these bytes, and what would."""
+    if is_heif(raw) and find_spec("pillow_heif") is None:
+        return "a HEIC photograph; to read it install a package: pip install 'before-and-after-2012[heic]'"
+    return "no image format that Pillow or OpenCV knows"
+
+
 def _read_with_opencv(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
     try:
         pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise Unreadable(f"damaged ({error.err})") from error
     if pixels is None:
-        raise Unreadable("no image format that Pillow or OpenCV knows")
+        raise Unreadable(_unknown(raw))
     height, width = pixels.shape[:2]
     _check_size(width, height, min_side, max_megapixels)
     return _brought_to(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), shape)

@@ -24,7 +24,8 @@ MAGIC = (
     b"\0\0\x01\0",  # icon
 )
 NETPBM = frozenset(b"1234567FfH")  # after P, before white space
-BRANDS = frozenset([b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis", b"crx "])  # HEIF, AVIF, Canon's raw
+HEIF = frozenset([b"heic", b"heix", b"heim", b"mif1", b"msf1", b"hevc"])
+BRANDS = HEIF | {b"avif", b"avis", b"crx "}  # AVIF, and Canon's raw
 
 
 def looks_like_an_image(path: Path) -> bool:
@@ -35,6 +36,11 @@ def looks_like_an_image(path: Path) -> bool:
     except OSError:
         return False
     return is_image_head(head)
+
+
+def is_heif(raw: bytes) -> bool:
+    """Whether it is a photograph as Apple's phones store them, HEIC."""
+    return raw[4:8] == b"ftyp" and raw[8:12] in HEIF
 
 
 def is_image_head(head: bytes) -> bool:

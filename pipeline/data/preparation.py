@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import progress
+from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
 from pipeline.data.intake import Intake
 from pipeline.data.sources import Source, open_source
 from pipeline.data.splits import assign
 from pipeline.errors import PipelineError
-from pipeline.files import write_json
+from pipeline.files import write_csv, write_json
 from pipeline.settings import Prepare, Settings
 
+NAMED = 10  # skipped images that a sentence names
 LISTED = 1000  # skipped images and duplicates that the manifest names; all are counted
 
 
@@ -75,11 +76,13 @@ def _pack_all(source: Source, settings: Settings, folder: Path) -> dict[str, pac
 
 def _check_skipped(splits: dict[str, packing.Packed], settings: Settings) -> None:
     chosen = settings.prepare
-    skipped = [image for split in splits.values() for image in split.skipped]
+    skipped = [{"split": name, **image} for name, split in splits.items() for image in split.skipped]
     total = sum(len(split.ids) for split in splits.values()) + len(skipped)
     if not skipped:
+        layout.SKIPPED.unlink(missing_ok=True)
         return
-    first = f"the first: {skipped[0]['id']}: {skipped[0]['reason']}"
+    write_csv(layout.SKIPPED, skipped, ["split", "id", "reason"])
+    first = _first(skipped)
     if chosen.on_bad_image == "fail":
         raise PipelineError(
             f"{len(skipped)} of {total} images can't be used ({first}); mend or remove them, "
@@ -91,7 +94,13 @@ def _check_skipped(splits: dict[str, packing.Packed], settings: Settings) -> Non
             f"{len(skipped)} of {total} images ({percent:.1f} %) can't be used ({first}); mend or remove them, or "
             f"raise `prepare.max_bad_percent` (now {chosen.max_bad_percent:g}) in {settings.path}"
         )
-    progress.say(f"{len(skipped)} images skipped, {first}; data/manifest.json lists them")
+    progress.say(f"{len(skipped)} images skipped ({first}); {layout.SKIPPED} lists them")
+
+
+def _first(skipped: list[dict[str, str]]) -> str:
+    """The first of them with their reasons, and where all stand."""
+    shown = "; ".join(f"{image['id']}: {image['reason']}" for image in skipped[:NAMED])
+    return shown if len(skipped) <= NAMED else f"{shown}; and {len(skipped) - NAMED} more, see {layout.SKIPPED}"
 
 
 def _check_filled(splits: dict[str, packing.Packed], classes: list[str]) -> None:

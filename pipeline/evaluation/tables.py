@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import numpy as np
 from pipeline.evaluation import metrics
 from pipeline.evaluation.confidence import Confidence, percent
 from pipeline.evaluation.results import Outcome, Result
-from pipeline.files import atomic
 
 
 def per_class(outcome: Outcome) -> list[dict[str, Any]]:
@@ -106,14 +103,6 @@ def risk_coverage(confidences: Mapping[str, Confidence]) -> list[dict[str, Any]]
             values = {"threshold": threshold, "answered": answered, "error": error}
             rows.append({"method": key} | {name: percent(float(value)) for name, value in values.items()})
     return rows
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: list[str]) -> None:
-    """Write rows as CSV; None is an empty cell."""
-    with atomic(path, "w") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _networks(results: list[Result]) -> list[Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,9 @@ def write_page(content: dict[str, Any], target: Path) -> None:
         "milliseconds": words.milliseconds, "megabytes": words.megabytes, "json": _json,
     }  # fmt: skip
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    page = environment.get_template("page.html").render(content | {"style": style, "script": script})
+    own = {"vega": _one_line_end(content["vega"]), "script": _one_line_end(script)}
+    hashes = " ".join(_hash(text) for text in own.values())
+    page = environment.get_template("page.html").render(content | own | {"style": style, "script_hashes": hashes})
     with atomic(target, "w") as file:
         file.write(page)
 
@@ -254,6 +257,16 @@ def _download(path: Path) -> str:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage evaluate") from error
     kind = "application/json" if path.suffix == ".json" else "text/csv"
     return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text).decode()}"
+
+
+def _one_line_end(script: str) -> str:
+    """With the line ends that a browser makes of all others before it hashes a script."""
+    return script.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hash(script: str) -> str:
+    """What the page's policy names a script by: no other one in the page runs, however it came there."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _json(value: Any) -> str:

@@ -7,7 +7,7 @@ from pipeline.evaluation import confidence, tables
 from pipeline.evaluation.environment import environment
 from pipeline.evaluation.results import load
 from pipeline.evaluation.summary import headline, leaderboard, summarise
-from pipeline.files import write_json
+from pipeline.files import write_csv, write_json
 
 LEADERBOARD = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error test_top5_low test_top5_high "
@@ -32,7 +32,7 @@ def run() -> None:
     rows = leaderboard(summary)
     for folder in (layout.TABLES, layout.PLOTS):
         shutil.rmtree(folder, ignore_errors=True)
-    write = tables.write_csv
+    write = write_csv
     write(layout.TABLES / "leaderboard.csv", rows, LEADERBOARD)
     write(layout.TABLES / "per_class.csv", tables.per_class(outcome), ["method", "class", "error"])
     write(
