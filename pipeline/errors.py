@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read."""
+"""The exceptions that a person is meant to read."""
 
 
 class PipelineError(Exception):
@@ -6,3 +6,7 @@ class PipelineError(Exception):
 
     ``python -m pipeline`` prints it without a traceback and exits with 1.
     """
+
+
+class Senseless(PipelineError):
+    """A setting that makes no sense on a network or its images."""

@@ -12,7 +12,7 @@ from pipeline.models import network
 from pipeline.report.faults import Faults
 from pipeline.report.networks import ablations
 from pipeline.stages import ablate, prepare
-from pipeline.training.prediction import predict
+from pipeline.training.prediction import predict_and_watch
 from pipeline.training.tuning import tune_and_train
 from tests.conftest import edit
 
@@ -129,13 +129,14 @@ def test_views_are_scored_as_the_row_says(ablated: Path, monkeypatch: pytest.Mon
     edit(ablated, {"ablate.changes": [{"views": "mirror"}]})
     seen: list[str] = []
 
-    def watched(trained: Any, on: Any, images: Any, views: str) -> Any:
+    def watched(trained: Any, on: Any, images: Any, views: str, layers: Any) -> Any:
         seen.append(views)
-        return predict(trained, on, images, views)
+        return predict_and_watch(trained, on, images, views, layers)
 
-    monkeypatch.setattr(network, "predict", watched)
+    monkeypatch.setattr(network, "predict_and_watch", watched)
     ablate.run("lenet5")
-    assert seen == ["single", "mirror"]
+    assert list(dict.fromkeys(seen)) == ["single", "mirror"]
+    assert seen == sorted(seen, reverse=True)
 
 
 def test_an_ablation_of_nothing_or_of_several_processes_is_refused(

@@ -276,7 +276,8 @@ def test_two_views_average_the_scores_of_an_image_and_its_mirror_image(project: 
     folder = layout.results_of("feature", "hog")
     model = load_file(layout.model_of("hog") / "arrays.safetensors")
     with np.load(folder / "scores.npz") as found:
-        scores = (views - model["svm/mean"]) * model["svm/scale"] @ model["svm/weights"].T + model["svm/bias"]
+        mean, scale, weights, bias = (model[f"model/svm/{name}"] for name in ("mean", "scale", "weights", "bias"))
+        scores = (views - mean) * scale @ weights.T + bias
         np.testing.assert_allclose(found["test"], scores.reshape(2, len(images), -1).mean(axis=0), atol=1e-3)
     evaluate.run()
     assert "HOG + SVM, 2 views" in (layout.TABLES / "leaderboard.csv").read_text()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from pipeline.data.contract import TrainingData
-from pipeline.models import feature_svm, fusion, matcher, network
 from pipeline.models.fitted import Fitted
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 
-FAMILIES: dict[str, ModuleType] = {
-    "feature": feature_svm,
-    "matcher": matcher,
-    "fusion": fusion,
-    "network": network,
+FAMILIES: dict[str, str] = {
+    "feature": "feature_svm",
+    "matcher": "matcher",
+    "fusion": "fusion",
+    "network": "network",
 }
+
+
+def family_of(name: str) -> ModuleType:
+    """A family's module, imported when it is wanted: a stage of one must not wait for what the others need."""
+    return import_module(f"pipeline.models.{FAMILIES[name]}")
 
 
 def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fitted:
@@ -28,5 +33,5 @@ def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fit
         compute: what the machine is used with.
         work: an empty folder of this fit alone, for what does not fit in memory.
     """
-    fitted: Fitted = FAMILIES[recipe.method.family].fit(recipe, data, compute, work)
+    fitted: Fitted = family_of(recipe.method.family).fit(recipe, data, compute, work)
     return fitted

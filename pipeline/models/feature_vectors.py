@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import progress
-from pipeline.augmentation.copies import Rows
 from pipeline.context import Codebook, Context
 from pipeline.data.contract import TrainingData
 from pipeline.features.extraction import Shards
@@ -52,6 +51,8 @@ def extract(
 
     A killed run goes on after its last finished shard.
     """
+    from pipeline.augmentation.copies import Rows  # PyTorch takes seconds to import, and only this needs it
+
     rows = {
         "train": Rows.of_train(data.train, recipe.copies, recipe.allowed, recipe.seed),
         "val": Rows.of_views(data.val, recipe.views),

@@ -25,7 +25,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.models.card import FORMAT, Card, File
 from pipeline.models.familiarity import Familiarity
-from pipeline.models.families import FAMILIES
+from pipeline.models.families import family_of
 from pipeline.models.model import Model, with_prefix, without_prefix
 from pipeline.settings import Compute
 
@@ -114,10 +114,10 @@ def _restore(card: Card, arrays: dict[str, np.ndarray], members: Mapping[str, St
     if members:
         recipe = card.recipe(tuple(member.card.recipe() for member in members.values()))
         models = {key: member.model for key, member in members.items()}
-        fusion: Model = FAMILIES["fusion"].restore(recipe, arrays, models)
+        fusion: Model = family_of("fusion").restore(recipe, arrays, models)
         return fusion
     recipe = card.recipe()
-    model: Model = FAMILIES[recipe.method.family].restore(recipe, arrays, card, compute)
+    model: Model = family_of(recipe.method.family).restore(recipe, arrays, card, compute)
     return model
 
 

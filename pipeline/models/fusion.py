@@ -14,7 +14,6 @@ from pipeline import catalogue
 from pipeline.classifiers.fusion import fit_weights, fuse
 from pipeline.data.contract import TrainingData
 from pipeline.evaluation.metrics import top_k_error
-from pipeline.models import feature_svm
 from pipeline.models.familiarity import Familiarity
 from pipeline.models.fitted import Fitted
 from pipeline.models.model import Facts, Look, Model, Seen
@@ -132,6 +131,8 @@ def fit_on_looks(
 
 def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fitted:
     """Fit every member, then the weights."""
+    from pipeline.models import feature_svm  # PyTorch takes seconds to import, and only this needs it
+
     fitted = {member.key: feature_svm.fit(member, data, compute, work / member.key) for member in recipe.settings}
     looks = {key: Look(one.val_scores, one.val_strangeness, 0.0) for key, one in fitted.items()}
     facts = {key: one.model.facts() for key, one in fitted.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import catalogue
 from pipeline.catalogue import Family, Method
-from pipeline.networks.parts.switches import Senseless
+from pipeline.errors import Senseless
 from pipeline.settings import STILL, Augmentation, Section, Settings, Svm
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from pipeline.parallel import slices
 from pipeline.randomness import generator
@@ -45,6 +44,8 @@ class Space:
     @staticmethod
     def of(embedding: np.ndarray, seed: int) -> Space:
         """Measure it on training images' embeddings, float32 (M, d)."""
+        from sklearn.decomposition import PCA  # takes seconds to import, and only fitting needs it
+
         count, dimension = embedding.shape
         embedding = np.nan_to_num(embedding, nan=0, posinf=0, neginf=0)  # of a diverged network; its scores tell
         axes = max(1, min(AXES, dimension, count - 1))

@@ -12,12 +12,11 @@ import numpy as np
 
 from pipeline import layout, progress, settings
 from pipeline.data.contract import TrainingData, load_training_data
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Senseless
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
 from pipeline.models.network import fit, training_work
 from pipeline.models.recipe import Recipe
-from pipeline.networks.parts.switches import Senseless
 from pipeline.settings import Settings
 from pipeline.training.loop import Diverged, Progress
 from pipeline.training.processes import refuse_several

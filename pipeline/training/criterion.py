@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from pipeline.networks.parts.switches import Senseless
+from pipeline.errors import Senseless
 from pipeline.settings import Training
 
 #: Scores (B, classes) and labels, int64 (B,) → the mean loss of the batch, a scalar.

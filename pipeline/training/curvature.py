@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pipeline.networks.parts.switches import Senseless
+from pipeline.errors import Senseless
 from pipeline.settings import Training
 
 IMAGES = 500  # of train, as in LeNet-5's paper

@@ -13,7 +13,8 @@ from pipeline.augmentation.augmenter import Augmenter
 from pipeline.augmentation.colors import principal_colors
 from pipeline.data.contract import TrainingData
 from pipeline.device import pick_device, pick_precision
-from pipeline.networks.parts.switches import Senseless, switch
+from pipeline.errors import Senseless
+from pipeline.networks.parts.switches import switch
 from pipeline.settings import Augmentation, Compute, Training
 from pipeline.training.images import Images, Normalisation
 from pipeline.training.processes import ALONE, Processes, local_device

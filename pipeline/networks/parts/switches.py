@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.errors import PipelineError
+from pipeline.errors import Senseless
 from pipeline.networks.parts.layers import LocallyConnected2d, Maxout, PartialConv2d, ScaledTanh, Subsampling
 from pipeline.networks.parts.start import STARTS
 from pipeline.settings import Training
@@ -27,10 +27,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 NON_LINEAR = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.Sigmoid, nn.Tanh, ScaledTanh)
 WINDOWED = (nn.MaxPool2d, nn.AvgPool2d)
 WEIGHTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
-
-
-class Senseless(PipelineError):
-    """A setting that makes no sense on a network or its images."""
 
 
 def no_published_start(key: str, settings: Training) -> None:
