@@ -136,6 +136,17 @@ def test_a_test_in_one_folder_that_is_no_class_is_left_aside_too(project: Path, 
     assert "5 images without labels" in manifest["notes"][0]
 
 
+def test_a_val_of_other_names_is_refused_and_left_aside_where_one_says_so(project: Path, folder: Path) -> None:
+    for name in ("cat", "dog"):
+        fill(folder / "train" / name, 12)
+    fill(folder / "val" / "images", 5)
+    with pytest.raises(PipelineError, match=r"val: none of its folders is called like a class.*unlabelled: aside"):
+        photos(project)
+    manifest = photos(project, unlabelled="aside")
+    assert sum(counts(manifest).values()) == 24
+    assert "5 images without labels" in manifest["notes"][0]
+
+
 def test_a_flat_val_is_refused_and_left_aside_where_one_says_so(project: Path, folder: Path) -> None:
     for name in ("n01440764", "n02102040"):
         fill(folder / "train" / name, 12)

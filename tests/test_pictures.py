@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import layout
-from pipeline.descriptors import drawing
+from pipeline.descriptors import drawing, grid
 from pipeline.features.hog import cell_histograms
 from pipeline.stages import codebook, pictures, prepare
 from tests.conftest import edit
@@ -85,6 +85,14 @@ def test_words_lie_where_their_patches_do() -> None:
     columns = [shown[:, left : left + 20] for left in (0, 20, 40, 60)]
     assert all((column == column[0, 0]).all() for column in columns)
     assert len({tuple(column[0, 0].tolist()) for column in columns}) == 4
+
+
+@pytest.mark.parametrize(("side", "step"), [(48, 2), (32, 1), (61, 3)])
+def test_no_line_is_left_between_the_squares_of_a_dense_grid(side: int, step: int) -> None:
+    places = grid.places(side, side, (4,), step)
+    shown = drawing.squares_at(np.zeros((len(places), 3), np.uint8), places, np.zeros((side, side, 3), np.uint8), 160)
+    rows, columns = np.nonzero((shown == 0).all(axis=2))
+    assert (shown[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] == 0).all()
 
 
 def test_no_square_stands_where_there_is_no_patch() -> None:

@@ -142,7 +142,8 @@ def squares_at(colours: np.ndarray, places: np.ndarray, image: np.ndarray, side:
     out = np.full_like(enlarge(image, side), PAPER)
     size = np.array([out.shape[1], out.shape[0]])
     half = np.maximum(np.array([_distance(column) for column in places.T]) * size / 2, 1)
-    starts, ends = np.round(places * size - half).astype(int), np.round(places * size + half).astype(int)
+    # Neighbours' edges are equal but for rounding, which must not leave white lines between them.
+    starts, ends = (np.floor(places * size + edge + 0.501).astype(int) for edge in (-half, half))
     for colour, (left, top), (right, bottom) in zip(colours, np.maximum(starts, 0), ends, strict=True):
         out[top:bottom, left:right] = colour
     return out

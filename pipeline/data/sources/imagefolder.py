@@ -121,28 +121,28 @@ def _listings(folder: Path, settings: ImageFolder, key: str) -> Listings:
     for part, path in arrangement.parts.items():
         left_out.beside += Contents.of(path).images
         listed[part] = _list_classes(classes[part], path, left_out, must_fill=part in ("all", "train"))
-    return _labelled(Listings(listed, arrangement.aside, left_out), arrangement, key)
+    return _labelled(Listings(listed, arrangement.aside, left_out), arrangement, settings, key)
 
 
 def _annotations(folder: Path) -> list[Path]:
     return [folder / name / "val_annotations.txt" for name in ("val", "valid", "validation")]
 
 
-def _labelled(found: Listings, arrangement: Arrangement, key: str) -> Listings:
+def _labelled(found: Listings, arrangement: Arrangement, settings: ImageFolder, key: str) -> Listings:
     """Without a test whose folders are no classes of train: `test/images/`, `test/unknown/`.
 
     Raises:
-        PipelineError: val is like that.
+        PipelineError: val is like that, and is not to be left aside.
     """
     known = {name for name, _ in found.parts.get("train", [])}
     parts, aside = dict(found.parts), found.aside
     for part, listing in found.parts.items():
         if part in ("all", "train") or known & {name for name, _ in listing}:
             continue
-        if part == "val":
+        if part == "val" and settings.unlabelled == "refuse":
             raise PipelineError(
                 f"{arrangement.parts[part]}: none of its folders is called like a class of train, so nothing says "
-                f"what its images show; give the folders train's names, or remove it (`{key}.path`)"
+                f"what its images show; give them the names that train's have, or set `{key}.unlabelled: aside`"
             )
         aside += (Aside(arrangement.parts[part], len(listing)),)
         del parts[part]
