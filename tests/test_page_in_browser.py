@@ -56,6 +56,8 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("request", lambda request: wrong.append(request.url) if not _ours(request.url, address) else None)
+    # Listening makes the browser hand file dialogues over, but only some time after it is asked: so before all else.
+    tab.on("filechooser", lambda chooser: None)
     tab.goto(address)
     tab.wait_for_selector("html[data-ready=yes]", state="attached")
     yield tab
