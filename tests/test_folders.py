@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import layout, settings
+from pipeline.data.classes import in_order
 from pipeline.data.contract import load_split
-from pipeline.data.folders.classes import in_order
 from pipeline.data.folders.names import is_system_file, is_system_folder, split_of
 from pipeline.data.magic import is_image_head
 from pipeline.data.preparation import prepare

@@ -35,6 +35,25 @@ def ensure(settings: Files, folder: Path, names: Iterable[str]) -> None:
         fetch(settings.url.rstrip("/") + "/" + name, folder / name, settings.checksums[name])
 
 
+def fetch_and_unpack(settings: Files, root: Path, folder: Path) -> None:
+    """Make `folder` out of the data set's archives, which lie in `root` or are fetched.
+
+    Raises:
+        PipelineError: there is no address, or the archives hold no such folder.
+    """
+    if settings.url is None:
+        raise PipelineError(
+            f"{folder}: there is no such folder; make it and put your images in it, "
+            "or set `prepare.data_root` to where it lies"
+        )
+    for archive in settings.checksums:
+        if not (root / archive).is_file():
+            ensure(settings, root, [archive])
+        extract(root / archive, root)
+    if not folder.is_dir():
+        raise PipelineError(f"{root}: the unpacked archive holds no folder {settings.path}")
+
+
 def fetch(url: str, target: Path, checksum: str) -> None:
     """Download `url` to `target`; an interrupted download goes on where it stopped.
 

@@ -14,8 +14,9 @@ from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
 from pipeline.data.intake import Intake
+from pipeline.data.planning import Grouped, about_groups, plan_splits
 from pipeline.data.sources import Source, open_source
-from pipeline.data.splits import assign
+from pipeline.data.splits import Assignment
 from pipeline.errors import PipelineError
 from pipeline.files import write_csv, write_json
 from pipeline.settings import Prepare, Settings
@@ -30,7 +31,9 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
     temporary = work / "prepare"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        splits = _pack_all(source, settings, temporary)
+        plan = plan_splits(source, settings)
+        grouped = about_groups(source, plan, settings)
+        splits = _pack_all(source, plan, settings, temporary)
         _check_skipped(splits, settings)
         _check_filled(splits, source.classes)
         twins = duplicates.across({name: split.signatures for name, split in splits.items()})
@@ -39,7 +42,7 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
         dropped = _drop(splits, twins, policy, temporary)
         _check_filled(splits, source.classes)
         found = {"policy": policy, "counts": _count(twins.pairs), "dropped": dropped, "pairs": named}
-        manifest = _manifest(settings, source, splits, found)
+        manifest = _manifest(settings, source, splits, found, grouped)
         for name, split in splits.items():
             packing.finish(split, temporary / name)
         write_json(temporary / "manifest.json", manifest)
@@ -52,16 +55,9 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
     return manifest
 
 
-def _pack_all(source: Source, settings: Settings, folder: Path) -> dict[str, packing.Packed]:
-    chosen = settings.prepare
-    plan = assign(
-        {name: part.labels for name, part in source.parts.items()},
-        source.classes,
-        chosen.val_fraction,
-        chosen.test_fraction,
-        chosen.train_limit,
-        settings.seed,
-    )
+def _pack_all(
+    source: Source, plan: dict[str, Assignment], settings: Settings, folder: Path
+) -> dict[str, packing.Packed]:
     total = sum(len(assignment.indices) for assignment in plan.values())
     with progress.bar(f"prepare {settings.dataset}", total) as bar:
         packed = {name: packing.pack(source, plan[name], folder / name, bar.advance) for name in SPLITS}
@@ -141,6 +137,7 @@ def _manifest(
     source: Source,
     splits: dict[str, packing.Packed],
     found: dict[str, Any],
+    grouped: Grouped,
 ) -> dict[str, Any]:
     skipped = [{"split": name, **image} for name, split in splits.items() for image in split.skipped]
     grey = all(split.grey for split in splits.values())
@@ -156,7 +153,8 @@ def _manifest(
         "dataset": settings.dataset,
         "description": source.description,
         "synthetic": source.synthetic,
-        "notes": list(source.notes),
+        "notes": [*source.notes, *grouped.notes],
+        "groups": grouped.counts,
         "left_out": source.left_out,
         "licence": settings.source.licence,
         "classes": source.classes,

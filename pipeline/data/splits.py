@@ -26,6 +26,7 @@ def assign(
     test_fraction: float,
     train_limit: int | None,
     seed: int,
+    groups: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Assignment]:
     """Make train, val and test out of a source's parts.
 
@@ -35,6 +36,7 @@ def assign(
     Args:
         labels: for each part ("all", or "train" and what else is given) its labels, int64 (N,).
         train_limit: keep only that many images of train, a stratified draw.
+        groups: for each part the group of every image, integers (N,); what is drawn is drawn in whole groups.
 
     Raises:
         PipelineError: a class has too few images to be in every split.
@@ -43,19 +45,26 @@ def assign(
     _check_classes(labels, classes)
     first = "all" if "all" in given else "train"
     rest = given[first]
+
+    def draw(fraction: float, purpose: str, leave: int) -> np.ndarray:
+        random = generator(seed, purpose)
+        if groups is None:
+            return stratified(labels[first][rest], fraction, random, classes, leave)
+        return in_groups(labels[first][rest], groups[first][rest], fraction, random, classes, leave)
+
     splits: dict[str, Assignment] = {}
     if "test" in given:
         splits["test"] = Assignment("test", given["test"])
     elif "val" in given:
         splits["test"] = Assignment("val", given["val"])
     else:
-        drawn = stratified(labels[first][rest], test_fraction, generator(seed, "split test"), classes, leave=2)
+        drawn = draw(test_fraction, "split test", leave=2)
         splits["test"] = Assignment(first, rest[drawn])
         rest = rest[~drawn]
     if "val" in given and "test" in given:
         splits["val"] = Assignment("val", given["val"])
     else:
-        drawn = stratified(labels[first][rest], val_fraction, generator(seed, "split val"), classes)
+        drawn = draw(val_fraction, "split val", leave=1)
         splits["val"] = Assignment(first, rest[drawn])
         rest = rest[~drawn]
     if train_limit is not None and train_limit < len(rest):
@@ -91,6 +100,62 @@ def stratified(
         share = min(max(shares[label], 1), len(members) - leave)
         drawn[random.permutation(members)[:share]] = True
     return drawn
+
+
+def in_groups(
+    labels: np.ndarray,
+    groups: np.ndarray,
+    fraction: float,
+    random: np.random.Generator,
+    classes: list[str],
+    leave: int = 1,
+) -> np.ndarray:
+    """Draw whole groups, about a fraction of each class, at least one group of it, and leave at least `leave`.
+
+    Groups are tried from the most uneven one on, those alike in random order, and each is drawn that brings the drawn
+    shares of the classes closer to the fraction (the greedy rule of scikit-learn's StratifiedGroupKFold).
+
+    Args:
+        labels: integers (N,).
+        groups: integers (N,).
+
+    Returns:
+        bool (N,): drawn or not.
+
+    Raises:
+        PipelineError: the images of a class are of too few groups.
+    """
+    _, members = np.unique(groups, return_inverse=True)
+    counts = np.zeros((members.max(initial=-1) + 1, len(classes)), np.int64)
+    np.add.at(counts, (members, labels), 1)
+    spare = (counts > 0).sum(axis=0) - leave  # groups of each class that may be drawn
+    if (spare < 1).any():
+        raise PipelineError(
+            f"class {classes[int(spare.argmin())]!r} has images of too few groups to be in train, val and test without "
+            "sharing one; give it images of at least three groups, or remove it"
+        )
+    shuffled = random.permutation(len(counts))
+    order = shuffled[np.argsort(-counts[shuffled].std(axis=1), kind="stable")]
+    total = np.maximum(counts.sum(axis=0), 1)
+    missing = total * fraction  # images of each class
+    drawn = np.zeros(len(counts), bool)
+    for group in order:
+        after = missing - counts[group]
+        has = counts[group] > 0
+        if (spare[has] > 0).all() and np.square(after / total).sum() < np.square(missing / total).sum():
+            drawn[group], missing = True, after
+            spare[has] -= 1
+    for label in np.flatnonzero(counts[drawn].sum(axis=0) == 0):
+        fits = [group for group in order if counts[group, label] and (spare[counts[group] > 0] > 0).all()]
+        if not fits:
+            raise PipelineError(
+                f"the groups of class {classes[int(label)]!r} can't be shared out over train, val and test, since "
+                "they hold the only images of other classes; give it images of more groups"
+            )
+        smallest = min(fits, key=lambda group: int(counts[group].sum()))
+        drawn[smallest] = True
+        spare[counts[smallest] > 0] -= 1
+    return drawn[members]
 
 
 def _check_classes(labels: Mapping[str, np.ndarray], classes: list[str]) -> None:

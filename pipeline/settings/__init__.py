@@ -7,6 +7,7 @@ change that can change a result.
 from pipeline.settings.base import BUDGETS, Budget, Dial, Fraction, Positive, Section
 from pipeline.settings.data import (
     STILL,
+    AnyDataset,
     Augmentation,
     Cifar,
     Dataset,
@@ -16,9 +17,13 @@ from pipeline.settings.data import (
     Files,
     Idx,
     ImageFolder,
+    Manifest,
+    Npz,
     Objects,
+    Parquet,
     PerClass,
     Prepare,
+    WebDataset,
 )
 from pipeline.settings.methods import Ablate, Fusion, Svm, Switches, Training
 from pipeline.settings.project import AugmentedCopies, Compute, Evaluation, Settings
@@ -28,6 +33,7 @@ __all__ = [
     "BUDGETS",
     "STILL",
     "Ablate",
+    "AnyDataset",
     "Augmentation",
     "AugmentedCopies",
     "Budget",
@@ -44,7 +50,10 @@ __all__ = [
     "Fusion",
     "Idx",
     "ImageFolder",
+    "Manifest",
+    "Npz",
     "Objects",
+    "Parquet",
     "PerClass",
     "Positive",
     "Prepare",
@@ -53,5 +62,6 @@ __all__ = [
     "Svm",
     "Switches",
     "Training",
+    "WebDataset",
     "load",
 ]

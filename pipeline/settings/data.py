@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -117,27 +118,112 @@ class Cifar(Files):
     classes: Literal[10, 100]
 
 
-class ImageFolder(Files):
-    """A folder per class, optionally below train/, val/ and test/.
+Given = Literal["train", "val", "test"]
 
-    `layout`: what the folders mean; auto decides by their names, and refuses what is unclear. `split_names`: the names
-    of splits' folders where they are others than usual. `unlabelled`: what to do with a train/ or val/ of images in no
-    class folder; a test/ like that is always left aside.
+
+class OwnNames(Files):
+    """What data sets have that people bring.
+
+    `class_names`: what to call a class: the name that it has there, and another one. `groups`: a regular expression
+    that finds in an image's name what it has in common with others; images of one group stay in one split.
     """
 
-    source: Literal["imagefolder"]
     class_names: dict[str, str]
-    layout: Literal["auto", "classes", "splits"]
-    split_names: dict[Literal["train", "val", "test"], list[str]]
-    unlabelled: Literal["refuse", "aside"]
+    groups: str | None
 
     @field_validator("class_names", mode="before")
     @classmethod
     def _numbers_are_names(cls, value: Any) -> Any:
         return {str(name): word for name, word in value.items()} if isinstance(value, dict) else value
 
+    @field_validator("groups")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error})") from error
+        return value
 
-AnyDataset = Annotated[Objects | Digits | Idx | Cifar | ImageFolder, Field(discriminator="source")]
+
+class ImageFolder(OwnNames):
+    """A folder per class, optionally below train/, val/ and test/.
+
+    `layout`: what the folders mean; auto decides by their names, and refuses what is unclear. `split_names`: the names
+    of splits' folders where they are others than usual. `labels`: files that say what the images of a val/ or test/
+    without folders of classes show. `unlabelled`: what to do with a train/ or val/ of images of which nothing says
+    it; a test/ like that is always left aside.
+    """
+
+    source: Literal["imagefolder"]
+    layout: Literal["auto", "classes", "splits"]
+    split_names: dict[Given, list[str]]
+    labels: dict[Literal["val", "test"], str]
+    unlabelled: Literal["refuse", "aside"]
+
+
+class Columns(Section):
+    """Names of a table's columns; null: the one that is called as such columns usually are (`group`: none)."""
+
+    image: str | None
+    label: str | None
+    split: str | None
+    group: str | None
+
+
+class Manifest(OwnNames):
+    """Images that tables name, CSV or TSV.
+
+    `tables`: a table of all images, in which a column may say which split each is of (`all`), or one for each split.
+    `split_names`: words in that column that mean a split, where they are others than usual.
+    """
+
+    source: Literal["manifest"]
+    tables: Annotated[dict[Literal["all", "train", "val", "test"], str], Field(min_length=1)]
+    columns: Columns
+    split_names: dict[Given, list[str]]
+
+
+class Npz(Files):
+    """Arrays of a NumPy archive: train_images, train_labels and so on (MedMNIST), or x_train, y_train (Keras)."""
+
+    source: Literal["npz"]
+    classes: list[str] | None
+
+
+class ParquetColumns(Section):
+    """Names of columns in Parquet files."""
+
+    image: str | None
+    label: str | None
+    group: str | None
+
+
+class Parquet(OwnNames):
+    """Tables of images' bytes and labels, as the Hugging Face hub stores data sets.
+
+    `columns`: of images, labels and groups; null: as the files' own description says (`group`: none).
+    """
+
+    source: Literal["parquet"]
+    columns: ParquetColumns
+
+
+class WebDataset(OwnNames):
+    """Tars whose members belong together by their names: 0001.jpg and 0001.cls.
+
+    `label`: the ending of the member that says what an image shows (cls), for JSON with a key behind it (json:label);
+    null: .cls where there is one.
+    """
+
+    source: Literal["webdataset"]
+    label: str | None
+
+
+DATASETS = (Objects, Digits, Idx, Cifar, ImageFolder, Manifest, Npz, Parquet, WebDataset)
+AnyDataset = Annotated[
+    Objects | Digits | Idx | Cifar | ImageFolder | Manifest | Npz | Parquet | WebDataset, Field(discriminator="source")
+]
 
 
 class Prepare(Section):

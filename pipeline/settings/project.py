@@ -9,7 +9,7 @@ from pydantic import Field
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Budget, Fraction, Positive, Section, SectionType
-from pipeline.settings.data import AnyDataset, Cifar, Digits, Idx, ImageFolder, Objects, Prepare
+from pipeline.settings.data import AnyDataset, Prepare
 from pipeline.settings.methods import Ablate, Fusion, Svm, Training
 from pipeline.settings.sentences import check_names, validated
 
@@ -69,7 +69,7 @@ class Settings(Section):
     methods: dict[str, dict[str, Any]]
 
     @property
-    def source(self) -> Objects | Digits | Idx | Cifar | ImageFolder:
+    def source(self) -> AnyDataset:
         """The settings of the chosen data set."""
         return self.datasets[self.dataset]
 

@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
 from pipeline.settings.base import BUDGETS
-from pipeline.settings.data import Cifar, Dataset, Digits, Idx, ImageFolder, Objects
+from pipeline.settings.data import DATASETS, Dataset
 from pipeline.settings.project import Settings
 from pipeline.settings.sentences import check_names, validated, wrong_name
 
@@ -77,7 +77,7 @@ def _check_datasets(raw: dict[str, Any], where: str) -> None:
         raise PipelineError(f"{where}: `datasets` is {datasets!r}; allowed: a mapping of names to data sets")
     sources: dict[str, type[Dataset]] = {
         model.model_fields["source"].annotation.__args__[0]: model  # type: ignore[union-attr]
-        for model in (Objects, Digits, Idx, Cifar, ImageFolder)
+        for model in DATASETS
     }
     for name, dataset in datasets.items():
         place = f"datasets.{name}"

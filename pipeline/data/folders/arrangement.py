@@ -8,11 +8,13 @@ readings and the setting that decides.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.data.folders.contents import Contents, subfolders
+from pipeline.data.folders.label_file import KNOWN
 from pipeline.data.folders.names import SPLITS, Split, split_of
+from pipeline.data.tables import is_table
 from pipeline.errors import PipelineError
 from pipeline.settings import ImageFolder
 
@@ -33,16 +35,31 @@ class Aside:
 
 
 @dataclass(frozen=True)
+class Flat:
+    """Images without folders of classes, whose labels stand in a file.
+
+    Attributes:
+        folder: where the images lie.
+        labels: the file.
+    """
+
+    folder: Path
+    labels: Path
+
+
+@dataclass(frozen=True)
 class Arrangement:
     """What the folders mean.
 
     Attributes:
         parts: the folder of each split, which holds folders of classes; "all" alone where there are no splits.
         aside: folders of images without labels.
+        flat: splits without folders of classes.
     """
 
     parts: dict[str, Path]
     aside: tuple[Aside, ...] = ()
+    flat: dict[str, Flat] = field(default_factory=dict)
 
 
 def arrange(folder: Path, settings: ImageFolder, key: str) -> Arrangement:
@@ -81,25 +98,34 @@ def _splits(
     folder: Path, spelled: dict[Path, Split], contents: dict[Path, Contents], settings: ImageFolder, key: str
 ) -> Arrangement:
     parts: dict[str, Path] = {}
+    flat: dict[str, Flat] = {}
     aside = []
     for path, split in spelled.items():
         if not contents[path].any_image:
             raise PipelineError(f"{path}: holds no image; put some in it, or remove the folder")
         if contents[path].classes:
-            if split in parts:
+            if split in parts or split in flat:
+                other = parts.get(split) or flat[split].folder
                 raise PipelineError(
-                    f"{path} and {parts[split]} would both be the split {split}; remove one, or say in "
-                    f"`{key}.split_names` which folder is which split"
+                    f"{path} and {other} would both be the split {split}; remove one, or say in `{key}.split_names` "
+                    "which folder is which split"
                 )
             parts[split] = path
+        elif split != "train" and split in settings.labels:
+            flat[split] = Flat(path, folder / settings.labels[split])
         elif split == "test" or settings.unlabelled == "aside":
             aside.append(Aside(path, contents[path].images))
         else:
-            raise PipelineError(_unlabelled(path, contents[path].images, key))
+            raise PipelineError(_unlabelled(path, split, contents[path].images, key))
     if "train" not in parts:
         there = " and ".join(sorted(path.name for path in spelled)) or "no folder of a split"
         raise PipelineError(f"{folder}: has {there} but no train; add train/ with class folders")
-    return Arrangement(parts, tuple(aside))
+    for split in settings.labels.keys() - flat.keys():
+        raise PipelineError(
+            f"{folder}: `{key}.labels` names a file for {split}, but there is no {split} of images without folders of "
+            "classes; take it out"
+        )
+    return Arrangement(parts, tuple(aside), flat)
 
 
 def _two_readings(folder: Path, spelled: Iterable[Path], others: list[Path], key: str) -> str:
@@ -113,17 +139,26 @@ def _two_readings(folder: Path, spelled: Iterable[Path], others: list[Path], key
 
 def _no_class_folders(folder: Path, spelled: Iterable[Path], key: str) -> str:
     splits = _listed(spelled)
+    tables = sorted(path.name for path in folder.iterdir() if is_table(path))
+    by_table = (
+        f"; if {' or '.join(tables[:SHOWN])} says it, set `{key}.source: manifest`, with the settings that the data "
+        "set `listed` in params.yaml has"
+    )
     return (
         f"{folder}: holds {splits}, whose names are those of splits, but images lie in them without class folders, so "
         f"nothing says what they show; sort them into a folder per class, or set `{key}.layout: classes` if "
-        f"{splits} are classes"
+        f"{splits} are classes{by_table if tables else ''}"
     )
 
 
-def _unlabelled(path: Path, images: int, key: str) -> str:
+def _unlabelled(path: Path, split: Split, images: int, key: str) -> str:
+    folder = path.parent
+    found = [name for name in KNOWN if (folder / name).is_file()]
+    file = found[0] if found else KNOWN[0]
+    there = f"{file} lies beside it and may say it" if found else f"of ImageNet, a file such as {', '.join(KNOWN)} does"
     return (
-        f"{path}: holds {images:,} images and no class folders, so nothing says what they show (of ImageNet's archives "
-        "val/ is unpacked so); sort them into a folder per class, as train/ has them, or set "
+        f"{path}: holds {images:,} images and no class folders, so nothing says what they show; {there}: set "
+        f"`{key}.labels: {{{split}: {file}}}`, or sort them into a folder per class, as train/ has them, or set "
         f"`{key}.unlabelled: aside` to go on without them"
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.data.classes import check_cases
 from pipeline.data.folders.names import one_form
-from pipeline.errors import PipelineError
 
 
 def by_class(parts: Mapping[str, list[Path]]) -> dict[str, dict[str, list[Path]]]:
@@ -26,18 +26,5 @@ def by_class(parts: Mapping[str, list[Path]]) -> dict[str, dict[str, list[Path]]
     return found
 
 
-def in_order(names: set[str]) -> list[str]:
-    """Names by the alphabet, or as numbers where all of them are."""
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
-
-
 def _check_cases(found: Mapping[str, Mapping[str, list[Path]]]) -> None:
-    folders = {name: paths[0] for classes in found.values() for name, paths in classes.items()}
-    seen: dict[str, str] = {}
-    for name in sorted(folders):
-        other = seen.setdefault(name.casefold(), name)
-        if other != name:
-            raise PipelineError(
-                f"{folders[other]} and {folders[name]} differ in capital letters only; if both are one class, give "
-                "them one name, and if they are two, names that tell them apart"
-            )
+    check_cases({name: paths[0] for classes in found.values() for name, paths in classes.items()})

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from pipeline.data.sources.base import Part, Source
 from pipeline.files import expanded
-from pipeline.settings import Cifar, Digits, Idx, ImageFolder, Objects, Settings
+from pipeline.settings import (
+    AnyDataset,
+    Cifar,
+    Digits,
+    Idx,
+    ImageFolder,
+    Manifest,
+    Npz,
+    Objects,
+    Parquet,
+    Settings,
+    WebDataset,
+)
 
 __all__ = ["Part", "Source", "open_source"]
 
@@ -31,8 +43,31 @@ def open_source(settings: Settings) -> Source:
         from pipeline.data.sources.cifar import open_cifar
 
         return open_cifar(dataset, root)
-    assert isinstance(dataset, ImageFolder)
-    from pipeline.data.sources.imagefolder import open_imagefolder
+    return _open_own(dataset, root, settings)
 
-    key = f"datasets.{settings.dataset}"
-    return open_imagefolder(dataset, root, settings.prepare, settings.compute.worker_count, key)
+
+def _open_own(dataset: AnyDataset, root: Path, settings: Settings) -> Source:
+    """One of the sources that people bring."""
+    from pipeline.data.sources.encoded import Reading
+
+    reading = Reading.of(settings)
+    if isinstance(dataset, ImageFolder):
+        from pipeline.data.sources.imagefolder import open_imagefolder
+
+        return open_imagefolder(dataset, root, reading)
+    if isinstance(dataset, Manifest):
+        from pipeline.data.sources.manifest import open_manifest
+
+        return open_manifest(dataset, root, reading)
+    if isinstance(dataset, Parquet):
+        from pipeline.data.sources.parquet import open_parquet
+
+        return open_parquet(dataset, root, reading)
+    if isinstance(dataset, WebDataset):
+        from pipeline.data.sources.webdataset import open_webdataset
+
+        return open_webdataset(dataset, root, reading)
+    assert isinstance(dataset, Npz)
+    from pipeline.data.sources.npz import open_npz
+
+    return open_npz(dataset, root)

@@ -31,11 +31,13 @@ class Part:
         labels: int64 (N,).
         ids: N names, unique within the source.
         read: indices (k,) → Batch.
+        groups: N names; images of one group (a person, a patient, a video) stay in one split. None: each by itself.
     """
 
     labels: np.ndarray
     ids: Sequence[str]
     read: Callable[[np.ndarray], Batch]
+    groups: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import progress
-from pipeline.data.decode import Unreadable, read_image, threads_for
-from pipeline.data.download import ensure, extract
+from pipeline.data.classes import called, in_order
+from pipeline.data.download import fetch_and_unpack
 from pipeline.data.folders.arrangement import Arrangement, Aside, arrange
-from pipeline.data.folders.classes import by_class, in_order
-from pipeline.data.folders.contents import Contents, LeftOut, entries, images_below, subfolders
-from pipeline.data.sources.base import Batch, Part, Source
+from pipeline.data.folders.classes import by_class
+from pipeline.data.folders.contents import Contents, LeftOut, entries, images_below, is_folder, is_image, subfolders
+from pipeline.data.folders.label_file import read_labels
+from pipeline.data.groups import groups_of
+from pipeline.data.sources.base import Part, Source
+from pipeline.data.sources.encoded import Reading, part_of_encoded
 from pipeline.errors import PipelineError
 from pipeline.files import expanded, printable
-from pipeline.parallel import threads
-from pipeline.settings import ImageFolder, Prepare
+from pipeline.settings import ImageFolder
 
 #: Files in which ImageNet and Tiny ImageNet say what a folder's WordNet number means: "n01440764 tench, …".
 NAME_FILES = ("LOC_synset_mapping.txt", "words.txt")
@@ -25,11 +27,8 @@ NAME_FILES = ("LOC_synset_mapping.txt", "words.txt")
 Listing = list[tuple[str, Path]]  # (class, file)
 
 
-def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, workers: int, key: str) -> Source:
+def open_imagefolder(settings: ImageFolder, root: Path, reading: Reading) -> Source:
     """List all images below root/path; nothing is decoded yet.
-
-    Args:
-        key: where the settings stand in params.yaml, for sentences.
 
     Raises:
         PipelineError: the folder is missing or empty, can be read in two ways, has one class only, or a class without
@@ -37,8 +36,8 @@ def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, worker
     """
     folder = root / expanded(settings.path)
     if not folder.is_dir():
-        _obtain(settings, root, folder)
-    found = _listings(folder, settings, key)
+        fetch_and_unpack(settings, root, folder)
+    found = _listings(folder, settings, reading.key)
     classes = in_order({name for listing in found.parts.values() for name, _ in listing})
     if len(classes) < 2:
         there = f"one class, {classes[0]!r}" if classes else "no class folder with images"
@@ -48,11 +47,9 @@ def open_imagefolder(settings: ImageFolder, root: Path, prepare: Prepare, worker
     def part(listing: Listing) -> Part:
         labels = np.array([label_of[name] for name, _ in listing], np.int64)
         files = [file for _, file in listing]
-
-        def read(indices: np.ndarray) -> Batch:
-            return _read([files[index] for index in indices], settings.image_size, prepare, workers, folder)
-
-        return Part(labels, [_id(file, folder) for file in files], read)
+        ids = [_id(file, folder) for file in files]
+        groups = groups_of(ids, settings.groups, f"{reading.key}.groups")
+        return part_of_encoded(labels, ids, lambda indices: [files[index] for index in indices], reading, groups)
 
     names = _class_names(folder, settings, classes)
     notes = tuple(_without_labels(one) for one in found.aside)
@@ -72,20 +69,6 @@ def _without_labels(aside: Aside) -> str:
         f"{aside.folder}: {aside.images:,} images without labels are left aside, since they lie in no folder of a "
         f"class; after the run, `python -m pipeline predict {aside.folder}` says what the best method takes them for."
     )
-
-
-def _obtain(settings: ImageFolder, root: Path, folder: Path) -> None:
-    if settings.url is None:
-        raise PipelineError(
-            f"{folder}: there is no such folder; make it and put a folder of images per class in it, "
-            "or set `prepare.data_root` to where it lies"
-        )
-    for archive in settings.checksums:
-        if not (root / archive).is_file():
-            ensure(settings, root, [archive])
-        extract(root / archive, root)
-    if not folder.is_dir():
-        raise PipelineError(f"{root}: the unpacked archive holds no folder {settings.path}")
 
 
 @dataclass(frozen=True)
@@ -121,6 +104,11 @@ def _listings(folder: Path, settings: ImageFolder, key: str) -> Listings:
     for part, path in arrangement.parts.items():
         left_out.beside += Contents.of(path).images
         listed[part] = _list_classes(classes[part], path, left_out, must_fill=part in ("all", "train"))
+    for part, flat in arrangement.flat.items():
+        found = entries(flat.folder, left_out)
+        images = [Path(entry.path) for entry in found if not is_folder(entry) and is_image(entry)]
+        labels = read_labels(flat.labels, images, in_order(classes["train"]))
+        listed[part] = sorted(zip(labels, images, strict=True))
     return _labelled(Listings(listed, arrangement.aside, left_out), arrangement, settings, key)
 
 
@@ -178,34 +166,7 @@ def _class_names(folder: Path, settings: ImageFolder, folders: list[str]) -> lis
         if not names and file.is_file():
             lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines()]
             names = {line[0]: line[1].split(",")[0] for line in lines if len(line) == 2}
-    readable = [printable(names.get(name, name)) for name in folders]
-    # Two WordNet numbers may share a word ("crane"): then the number tells them apart.
-    return [
-        f"{name} ({printable(key)})" if readable.count(name) > 1 else name
-        for name, key in zip(readable, folders, strict=True)
-    ]
-
-
-def _read(files: list[Path], size: int | None, prepare: Prepare, workers: int, folder: Path) -> Batch:
-    def read(file: Path) -> np.ndarray | str:
-        try:
-            return read_image(file, size, prepare.min_side, prepare.max_megapixels)
-        except Unreadable as reason:
-            return str(reason)
-
-    good: list[np.ndarray] = []
-    bad: dict[int, str] = {}
-    for position, result in enumerate(threads(read, files, threads_for(files, workers))):
-        if isinstance(result, str):
-            bad[position] = result
-            continue
-        if good and result.shape != good[0].shape:
-            raise PipelineError(
-                f"{_id(files[position], folder)} is {result.shape[1]}×{result.shape[0]} pixels, others are "
-                f"{good[0].shape[1]}×{good[0].shape[0]}; set the data set's `image_size` in params.yaml"
-            )
-        good.append(result)
-    return Batch(np.stack(good) if good else np.empty((0, 0, 0, 3), np.uint8), bad)
+    return called(folders, names)
 
 
 def _id(file: Path, folder: Path) -> str:
