@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,6 +51,22 @@ def read_json(path: Path, stage: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage {stage}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """YAML 1.2 as plain mappings and lists; a text that was parsed just before is not parsed again.
+
+    Raises:
+        YAMLError: it is none (of ruamel.yaml).
+    """
+    return copy.deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.project import ROOT, edit
+from benchmarks.project import ROOT
+from pipeline.files import parse_yaml
 
 __all__ = ["DEVICES", "ROOT", "command", "edit", "make_project", "pipeline"]
 
@@ -62,15 +64,40 @@ def pipeline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return command(folder, sys.executable, "-m", "pipeline", *arguments)
 
 
+def edit(folder: Path, changes: dict[str, Any]) -> None:
+    """Set dotted keys in a folder's params.yaml. It becomes JSON, which is YAML, too, and quick to write."""
+    path = folder / "params.yaml"
+    params = parse_yaml(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        *above, last = key.split(".")
+        section = params
+        for name in above:
+            section = section[name]
+        section[last] = value
+    path.write_text(json.dumps(params, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
 def make_project(folder: Path, changes: dict[str, Any] | None = None) -> Path:
     """A copy of the project with tiny settings."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=ignore)
+    _copy_code(folder / "pipeline")
     edit(folder, TINY | (changes or {}))
     return folder
+
+
+def _copy_code(target: Path) -> None:
+    """The code, to be changed by a test, but not its caches: what was compiled once serves all copies.
+
+    Python and Numba know by a file's time and size, which a copy keeps, whether they compiled just that.
+    """
+    shutil.copytree(ROOT / "pipeline", target, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [target, *(path for path in target.rglob("*") if path.is_dir())]:
+        cache = ROOT / "pipeline" / folder.relative_to(target) / "__pycache__"
+        if any(folder.glob("*.py")):
+            cache.mkdir(exist_ok=True)
+            (folder / "__pycache__").symlink_to(cache)
 
 
 @pytest.fixture

@@ -70,3 +70,15 @@ def test_the_map_stands_for_its_kernel(kernel: str, width: int) -> None:
 def test_an_unknown_map_is_refused() -> None:
     with pytest.raises(ValueError, match="no kernel"):
         explicit_map(np.zeros((1, 3), np.float32), "rbf")
+
+
+def test_the_map_of_chi2_is_that_of_scikit_learn_to_the_last_bit() -> None:
+    from sklearn.kernel_approximation import AdditiveChi2Sampler
+
+    random = np.random.default_rng(0)
+    histograms = random.random((50, 30), np.float32) * (random.random((50, 30)) > 0.3)
+    histograms[3] = 0
+    histograms[4] = 1e-30
+    np.testing.assert_array_equal(
+        explicit_map(histograms, "chi2"), AdditiveChi2Sampler(sample_steps=2).fit_transform(histograms)
+    )

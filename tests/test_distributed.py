@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -127,9 +128,15 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def like(alone: Path, tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
+    """A project with the same images."""
+    folder = make_project(tmp_path / "project", SETTINGS | (changes or {}))
+    shutil.copytree(alone / "data", folder / "data")
+    return folder
+
+
 def test_two_processes_give_the_curve_of_one(tmp_path: Path, alone: Path) -> None:
-    folder = make_project(tmp_path / "project", SETTINGS)
-    assert pipeline(folder, "prepare").returncode == 0
+    folder = like(alone, tmp_path)
     done = together(folder, "-m", "pipeline")
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(curve(folder), curve(alone), rtol=2e-3, atol=2e-3)
@@ -143,8 +150,7 @@ def test_batch_normalisation_sees_the_images_of_all_processes(tmp_path: Path) ->
 
 
 def test_a_killed_process_ends_the_run_and_the_next_one_resumes(tmp_path: Path, alone: Path) -> None:
-    folder = make_project(tmp_path / "project", SETTINGS)
-    assert pipeline(folder, "prepare").returncode == 0
+    folder = like(alone, tmp_path)
     (folder / "driver.py").write_text(DRIVER)
     done = together(folder, "driver.py")
     assert done.returncode != 0
@@ -155,10 +161,9 @@ def test_a_killed_process_ends_the_run_and_the_next_one_resumes(tmp_path: Path, 
     np.testing.assert_allclose(curve(folder), curve(alone), rtol=2e-3, atol=2e-3)
 
 
-def test_what_diverges_in_one_process_is_given_up_in_both(tmp_path: Path) -> None:
+def test_what_diverges_in_one_process_is_given_up_in_both(tmp_path: Path, alone: Path) -> None:
     rates = {"lenet5_modern.learning_rates": [0.02, 0.04], "tuning_trials": 2, "lenet5_modern.epochs": 1}
-    folder = make_project(tmp_path / "project", SETTINGS | rates)
-    assert pipeline(folder, "prepare").returncode == 0
+    folder = like(alone, tmp_path, rates)
     (folder / "driver.py").write_text(DIVERGING)
     done = together(folder, "driver.py")
     assert done.returncode == 0, done.stderr

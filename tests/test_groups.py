@@ -19,13 +19,12 @@ CLASSES = ["a", "b", "c"]
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11)), min_size=60, max_size=200), st.integers(0, 5))
 def test_splits_by_group_share_none_and_lose_no_image(rows: list[tuple[int, int]], seed: int) -> None:
     labels, groups = (np.array(column) for column in zip(*rows, strict=True))
+    sentence = ""
     try:
         plan = assign({"all": labels}, CLASSES, 0.1, 0.2, None, seed, {"all": groups})
     except PipelineError as error:
         sentence = str(error)
-    else:
-        sentence = None
-    if sentence is not None:
+    if sentence:
         assert "group" in sentence or "no image in all" in sentence
         return
     places = np.concatenate([part.indices for part in plan.values()])

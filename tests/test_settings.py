@@ -88,7 +88,7 @@ def test_a_wrong_method_setting_is_found_before_the_first_stage(project: Path, c
 
 def test_a_missing_key_and_a_missing_method_are_named(project: Path) -> None:
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("seed: 0", "", 1))
+    (project / "params.yaml").write_text(text.replace('"seed": 0,', "", 1))
     with pytest.raises(PipelineError, match="`seed` is missing"):
         settings.load()
     (project / "params.yaml").write_text(text.replace("all_classical: {members: all}", ""))

@@ -7,8 +7,12 @@ landmarks. Any such R gives the same products; Cholesky's costs seconds where th
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # takes seconds to import; HOG without a Gaussian kernel does without
 
 CHUNK = 2048  # vectors at once
 RIDGE = 1e-6  # added to the kernel, as a share of its largest eigenvalue: what lies below is rounding
@@ -24,6 +28,8 @@ def fit_nystroem(landmarks: np.ndarray, width: float) -> dict[str, np.ndarray]:
     Returns:
         landmarks; root: float32 (m, m), R; gamma: float64 (), 1 / (width² · M).
     """
+    import torch
+
     points = torch.from_numpy(np.ascontiguousarray(landmarks, np.float32))
     distances = _squared_distances(points, points)
     apart = distances[~torch.eye(len(points), dtype=torch.bool)]
@@ -39,6 +45,8 @@ def fit_nystroem(landmarks: np.ndarray, width: float) -> dict[str, np.ndarray]:
 
 def nystroem(vectors: np.ndarray, codebook: dict[str, np.ndarray]) -> np.ndarray:
     """φ of vectors, float32 (N, D) → float32 (N, m)."""
+    import torch
+
     landmarks, root = (torch.from_numpy(codebook[name]) for name in ("landmarks", "root"))
     gamma = float(codebook["gamma"])
     out = np.empty((len(vectors), len(root)), np.float32)

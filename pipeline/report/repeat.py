@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from pipeline.files import parse_yaml
 from pipeline.report.words import setting
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"  # params.yaml as the project comes; a test keeps them equal
@@ -84,7 +83,7 @@ def _give(options: list[str], wanted: Any) -> bool:
 
 
 def _read(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return parse_yaml(path.read_text(encoding="utf-8"))
 
 
 def _differences(now: Any, before: Any, above: str) -> list[Change]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
+from pipeline.files import parse_yaml
 from pipeline.settings.base import BUDGETS
 from pipeline.settings.data import DATASETS, Dataset
 from pipeline.settings.project import Settings
@@ -41,7 +41,7 @@ def load(path: Path = layout.PARAMS) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PipelineError(f"{path} is missing; run this from the project's folder") from error
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -83,6 +84,7 @@ def _with_ids_of(key: str, svg: str) -> str:
     return re.sub(r"""(\bid="|url\(#|href="#)([A-Za-z]+_?\d+)("|\))""", renamed, svg)
 
 
+@lru_cache(maxsize=1)
 def vega_script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them: the page needs no network."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
