@@ -19,6 +19,7 @@ $(READY): requirements.lock scripts/make_env.sh
 	@touch $@
 
 repro: $(READY)  ## run the whole comparison (dvc repro) and write reports/index.html
+	@python -m pipeline mend
 	dvc repro
 	@echo "report: $(CURDIR)/reports/index.html"
 

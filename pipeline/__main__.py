@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -221,9 +222,23 @@ def publish(
     run(date, changes or [], name, add)
 
 
+@app.command()
+def mend() -> None:
+    """Put dvc.lock in order after a run was killed while DVC wrote it; `make repro` does it by itself."""
+    from pipeline.lockfile import mend as mend_lock
+
+    done = mend_lock()
+    if done is not None:
+        print(done, file=sys.stderr)
+
+
 def main() -> None:
     """Run a command; what a person can put right is one sentence and exit code 1."""
     try:
+        if "DVC_STAGE" in os.environ:
+            from pipeline.lockfile import keep
+
+            keep()
         app()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
