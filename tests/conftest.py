@@ -16,6 +16,18 @@ from pipeline.files import parse_yaml
 
 __all__ = ["DEVICES", "ROOT", "command", "edit", "make_project", "pipeline"]
 
+#: Fixtures that take long and serve several tests: those go to one worker, and the first of these groups starts first.
+SHARED = ("repository", "alone", "looking")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the groups for `--dist loadgroup`."""
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 #: For tests of what computes on a GPU, too: torch's CPU stands for it where there is none.
 DEVICES = [
     pytest.param(torch.device("cpu"), id="cpu"),

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import IO
 
@@ -215,7 +216,7 @@ def test_the_fingerprint_sees_a_pixel_a_label_and_a_name() -> None:
 
     def packed(images: np.ndarray, labels: list[int], ids: list[str]) -> str:
         signed = duplicates.sign(images)
-        return packing.fingerprint(packing.Packed(np.array(labels), ids, signed, False, (48, 48, 3), []))
+        return packing.fingerprint(packing.Packed(np.array(labels), ids, signed, False, (48, 48, 3), [], Counter(), []))
 
     labels, ids = [0, 1, 2, 0, 1, 2], list("abcdef")
     other = images.copy()

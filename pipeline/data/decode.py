@@ -6,6 +6,7 @@ import io
 import stat
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.data.magic import is_heif
+from pipeline.data.magic import is_camera_raw, is_heif
+from pipeline.data.mending import PNG, mended
 from pipeline.data.plain_jpeg import decode_plain, plain_frame
 from pipeline.data.scaling import centre_box
 
@@ -33,7 +35,10 @@ _NOT_PICTURES = frozenset(".pdf .ps .eps .mpg .mpeg .h5 .hdf .fit .fits .grib .b
 
 
 DRAFT = 2  # times the wanted size: larger JPEGs are decoded at a fraction that is not below it
+TWELVE_BITS = 4096  # of microscopes and X-rays, often stored in 16 bits
+CAMERA_RAW = "a camera's raw file, of which only a preview could be read here; export it as JPEG or TIFF"
 SMALL_FILE = 16_384  # bytes; a JPEG of some 200 × 200 pixels
+NO_RANGE = "floating-point pixels have no known range; save it as 8 or 16 bits"
 MOST_BYTES = 1_000_000_000  # of a file: no photograph has as many, and a file is read whole
 
 
@@ -46,6 +51,10 @@ def extensions() -> frozenset[str]:
 
 class Unreadable(Exception):
     """Why one image can't be used."""
+
+
+class Damaged(Unreadable):
+    """Its file is; another decoder may make sense of it."""
 
 
 def threads_for(files: Sequence[Path], workers: int) -> int:
@@ -97,11 +106,29 @@ def read_file(path: Path) -> bytes:
     return raw
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """An image.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB.
+        mended: what was wrong with its file and did not matter; None for most.
+    """
+
+    pixels: np.ndarray
+    mended: str | None = None
+
+
 def decode(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
+    """The pixels alone; see `decoded`."""
+    return decoded(raw, shape, min_side, max_megapixels).pixels
+
+
+def decoded(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> Decoded:
     """Decode an image file as RGB.
 
     EXIF orientation is applied, CMYK, palette and 16-bit images are converted, transparency is laid over white. Of an
-    image with several frames the first is taken.
+    image with several frames the first is taken. A file that is damaged where no pixel is, is mended first.
 
     Args:
         raw: the file.
@@ -109,12 +136,19 @@ def decode(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapix
         min_side: refuse images with a shorter side than this.
         max_megapixels: refuse larger images before decoding them.
 
-    Returns:
-        uint8 (H, W, 3).
-
     Raises:
         Unreadable: with the reason.
     """
+    try:
+        return Decoded(_decoded(raw, shape, min_side, max_megapixels))
+    except Damaged:
+        if (found := mended(raw)) is None:
+            raise
+    whole, what = found
+    return Decoded(_decoded(whole, shape, min_side, max_megapixels), what)
+
+
+def _decoded(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
     frame = plain_frame(raw)
     if frame is not None and not _drafted(frame.width, frame.height, shape):
         _check_size(frame.width, frame.height, min_side, max_megapixels)
@@ -124,21 +158,27 @@ def decode(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapix
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(raw)) as image:
+                if is_camera_raw(raw, image):
+                    raise Unreadable(CAMERA_RAW)
                 _check_size(*image.size, min_side, max_megapixels)
                 return _pixels(_to_rgb(_oriented(image, shape)), shape)
     except UnidentifiedImageError:
+        if raw.startswith(PNG):  # OpenCV would show what it has of it
+            raise Damaged("damaged (a chunk of the PNG is cut off or has a wrong checksum)") from None
         return _read_with_opencv(raw, shape, min_side, max_megapixels)
     except Unreadable:
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
-        raise Unreadable(f"damaged ({error})") from error
+        raise Damaged(f"damaged ({error})") from error
 
 
 def _check_size(width: int, height: int, min_side: int, max_megapixels: float) -> None:
     if min(width, height) < min_side:
         raise Unreadable(f"too small ({width}×{height}; the shorter side must be at least {min_side})")
     if width * height > max_megapixels * 1e6:
-        raise Unreadable(f"too large ({width}×{height} pixels; at most {max_megapixels:g} megapixels)")
+        raise Unreadable(
+            f"too large ({width}×{height} pixels; `prepare.max_megapixels` lets in {max_megapixels:g} million at most)"
+        )
 
 
 def _drafted(width: int, height: int, shape: tuple[int, int] | None) -> bool:
@@ -157,7 +197,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _sixteen_bit(np.asarray(image))
     if image.mode == "F":
-        raise Unreadable("floating-point pixels have no known range; save it as 8 or 16 bits")
+        raise Unreadable(NO_RANGE)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -169,6 +209,11 @@ def _sixteen_bit(values: np.ndarray) -> Image.Image:
     top = int(values.max(initial=0))
     if top > 65535 or int(values.min(initial=0)) < 0:
         raise Unreadable("32-bit integer pixels have no known range; save it as 8 or 16 bits")
+    if 0 < top < TWELVE_BITS:
+        raise Unreadable(
+            f"its 16-bit pixels reach {top} only, as if they had {top.bit_length()} bits, and would show nearly black; "
+            "scale them to 16 or 8 bits"
+        )
     grey = (values.astype(np.uint32) + 128) // 257
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
@@ -192,16 +237,22 @@ def _unknown(raw: bytes) -> str:
     """Why nothing here reads these bytes, and what would."""
     if is_heif(raw) and find_spec("pillow_heif") is None:
         return "a HEIC photograph; to read it install a package: pip install 'before-and-after-2012[heic]'"
+    if raw[4:12] == b"ftypcrx ":
+        return CAMERA_RAW
     return "no image format that Pillow or OpenCV knows"
 
 
 def _read_with_opencv(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
     try:
-        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise Unreadable(f"damaged ({error.err})") from error
     if pixels is None:
         raise Unreadable(_unknown(raw))
+    if pixels.dtype.kind == "f":
+        raise Unreadable(NO_RANGE)
+    if pixels.dtype != np.uint8:
+        raise Unreadable(f"colour pixels of {pixels.dtype} in a format that Pillow does not know; save it as 8 bits")
     height, width = pixels.shape[:2]
     _check_size(width, height, min_side, max_megapixels)
     return _brought_to(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), shape)

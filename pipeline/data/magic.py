@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HEAD = 32  # bytes
+DNG_VERSION, SUBFILE_TYPE, SUB_DIRECTORIES = 0xC612, 0x00FE, 0x014A  # tags of TIFF
 MAGIC = (
     b"\xff\xd8\xff",  # JPEG
     b"\x89PNG\r\n\x1a\n",
@@ -36,6 +41,18 @@ def looks_like_an_image(path: Path) -> bool:
     except OSError:
         return False
     return is_image_head(head)
+
+
+def is_camera_raw(raw: bytes, image: Image.Image) -> bool:
+    """Whether it is a raw photograph in the form of a TIFF (CR2, NEF, ARW, DNG), in which decoders find a preview.
+
+    Canon's have CR behind the TIFF's header; DNG has its version's tag; in others the first picture is declared a
+    thumbnail (bit 0 of NewSubfileType) and the photograph lies in a sub-directory.
+    """
+    if image.format != "TIFF":
+        return False
+    tags = getattr(image, "tag_v2", {})
+    return raw[8:10] == b"CR" or DNG_VERSION in tags or bool(tags.get(SUBFILE_TYPE, 0) & 1 and SUB_DIRECTORIES in tags)
 
 
 def is_heif(raw: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data import duplicates
+from pipeline.data.blank import blank
 from pipeline.data.contract import ImageWriter
 from pipeline.data.sources.base import Source
 from pipeline.data.splits import Assignment
@@ -22,7 +24,13 @@ CHUNK = 512
 
 @dataclass
 class Packed:
-    """One split on disk, and what was learned while writing it."""
+    """One split on disk, and what was learned while writing it.
+
+    Attributes:
+        skipped: names of unreadable images, and why.
+        mended: what was wrong with files that were read all the same, and how many.
+        blank: names of images that show nothing.
+    """
 
     labels: np.ndarray
     ids: list[str]
@@ -30,6 +38,8 @@ class Packed:
     grey: bool
     shape: tuple[int, ...]
     skipped: list[dict[str, str]]
+    mended: Counter[str]
+    blank: list[str]
 
 
 def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable[[int], None]) -> Packed:
@@ -38,6 +48,8 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
     kept: list[np.ndarray] = []
     signatures: list[duplicates.Signatures] = []
     skipped: list[dict[str, str]] = []
+    mended: Counter[str] = Counter()
+    empty: list[str] = []
     grey = True
     with ImageWriter(folder / "images.npy") as writer:
         for chunk in slices(len(assignment.indices), CHUNK):
@@ -46,15 +58,17 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
             writer.append(batch.images)
             bad = np.isin(np.arange(len(indices)), list(batch.bad))
             skipped += [{"id": part.ids[int(indices[at])], "reason": reason} for at, reason in batch.bad.items()]
+            mended.update(batch.mended.values())
             kept.append(indices[~bad])
             if len(batch.images):
+                empty += [part.ids[int(index)] for index in indices[~bad][blank(batch.images)]]
                 signatures.append(duplicates.sign(batch.images))
                 grey = grey and is_grey(batch.images)
             advance(len(indices))
     chosen = np.concatenate(kept) if kept else np.empty(0, np.int64)
     ids = [part.ids[int(index)] for index in chosen]
     signed = duplicates.join(signatures) if signatures else duplicates.sign(np.zeros((1, 8, 8, 3), np.uint8))
-    return Packed(part.labels[chosen], ids, signed, grey, writer.shape or (0, 0, 3), skipped)
+    return Packed(part.labels[chosen], ids, signed, grey, writer.shape or (0, 0, 3), skipped, mended, empty)
 
 
 def is_grey(images: np.ndarray) -> bool:
@@ -78,6 +92,8 @@ def drop(packed: Packed, rows: set[int], folder: Path) -> Packed:
         packed.grey,
         packed.shape,
         packed.skipped,
+        packed.mended,
+        packed.blank,
     )
 
 

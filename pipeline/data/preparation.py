@@ -153,7 +153,7 @@ def _manifest(
         "dataset": settings.dataset,
         "description": source.description,
         "synthetic": source.synthetic,
-        "notes": [*source.notes, *grouped.notes],
+        "notes": [*source.notes, *grouped.notes, *_about_files(splits)],
         "groups": grouped.counts,
         "left_out": source.left_out,
         "licence": settings.source.licence,
@@ -172,8 +172,29 @@ def _manifest(
         },
         "skipped_count": len(skipped),
         "skipped": skipped[:LISTED],
+        "mended": dict(sum((split.mended for split in splits.values()), Counter())),
+        "blank_count": sum(len(split.blank) for split in splits.values()),
+        "blank": [name for split in splits.values() for name in split.blank][:LISTED],
         "duplicates": found,
     }
+
+
+def _about_files(splits: dict[str, packing.Packed]) -> list[str]:
+    """What the report says of files that were mended and of images that show nothing."""
+    mended = sum((split.mended for split in splits.values()), Counter())
+    notes = [
+        f"{sum(mended.values()):,} damaged files were read all the same, since all their pixels are there "
+        f"({', '.join(f'{count:,} × {what}' for what, count in mended.most_common())})."
+    ]
+    blank = [name for split in splits.values() for name in split.blank]
+    notes.append(
+        f"{len(blank):,} images are nearly black or nearly all of one colour, such as {', '.join(blank[:3])}: look at "
+        "them, since they may have been stored in an unusual way."
+    )
+    found = [note for note, there in zip(notes, (mended, blank), strict=True) if there]
+    for note in found:
+        progress.say(note)
+    return found
 
 
 def _count(pairs: list[duplicates.Pair]) -> dict[str, int]:

@@ -17,10 +17,12 @@ class Batch:
     Attributes:
         images: uint8 (k, H, W, 3), RGB: the readable ones, in the order asked for.
         bad: position in the request → why that image could not be read.
+        mended: position in the request → what was wrong with the file of an image that was read all the same.
     """
 
     images: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
+    mended: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.decode import SMALL_FILE, Unreadable, decode, read_image, threads_for
+from pipeline.data.decode import SMALL_FILE, Decoded, Unreadable, decoded, read_file, threads_for
 from pipeline.data.sources.base import Batch, Part
 from pipeline.errors import PipelineError
 from pipeline.parallel import threads
@@ -42,15 +42,14 @@ class Reading:
         key = f"datasets.{settings.dataset}"
         return Reading(settings.source.image_size, settings.prepare, settings.compute.worker_count, key)
 
-    def decode(self, raw: Raw) -> np.ndarray | str:
-        """One image as uint8 (H, W, 3), or why it can't be read."""
+    def decode(self, raw: Raw) -> Decoded | str:
+        """One image, or why it can't be read."""
         limits = self.prepare.min_side, self.prepare.max_megapixels
         try:
             if isinstance(raw, Unreadable):
                 raise raw
-            if isinstance(raw, Path):
-                return read_image(raw, self.size, *limits)
-            return decode(raw, None if self.size is None else (self.size, self.size), *limits)
+            data = read_file(raw) if isinstance(raw, Path) else raw
+            return decoded(data, None if self.size is None else (self.size, self.size), *limits)
         except Unreadable as reason:
             return str(reason)
 
@@ -77,17 +76,21 @@ def part_of_encoded(
 def _decoded(found: Sequence[Raw], ids: Sequence[str], reading: Reading) -> Batch:
     good: list[np.ndarray] = []
     bad: dict[int, str] = {}
+    mended: dict[int, str] = {}
     for position, result in enumerate(threads(reading.decode, found, _threads(found, reading.workers))):
         if isinstance(result, str):
             bad[position] = result
             continue
-        if good and result.shape != good[0].shape:
+        height, width = result.pixels.shape[:2]
+        if good and result.pixels.shape != good[0].shape:
             raise PipelineError(
-                f"{ids[position]} is {result.shape[1]}×{result.shape[0]} pixels, others are "
-                f"{good[0].shape[1]}×{good[0].shape[0]}; set `{reading.key}.image_size` in params.yaml"
+                f"{ids[position]} is {width}×{height} pixels, others are {good[0].shape[1]}×{good[0].shape[0]}; set "
+                f"`{reading.key}.image_size` in params.yaml"
             )
-        good.append(result)
-    return Batch(np.stack(good) if good else np.empty((0, 0, 0, 3), np.uint8), bad)
+        if result.mended is not None:
+            mended[position] = result.mended
+        good.append(result.pixels)
+    return Batch(np.stack(good) if good else np.empty((0, 0, 0, 3), np.uint8), bad, mended)
 
 
 def _threads(found: Sequence[Raw], workers: int) -> int:

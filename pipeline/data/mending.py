@@ -1,0 +1,102 @@
+"""Files that are damaged where no pixel is: a JPEG without its last two bytes, a PNG with a bad chunk of text.
+
+OpenCV and browsers show them; Pillow refuses them. What is changed here is the file's bytes, which are then decoded as
+any other's, and the image is counted as mended.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+
+from pipeline.data.plain_jpeg import BASELINE, END, EXTENDED, LENGTHLESS, PROGRESSIVE, SCAN, START
+
+PNG = b"\x89PNG\r\n\x1a\n"
+FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
+KEPT = frozenset([b"tRNS", b"eXIf"])  # of a PNG's ancillary chunks: transparency and orientation change what one sees
+#: Bytes of Huffman-coded data that stand for something in any picture that is not yet complete.
+FILLING = b"\x55\xaa\x3c\x5a" * 64
+
+
+def mended(raw: bytes) -> tuple[bytes, str] | None:
+    """A file that shows the same picture and that decoders take, and what was wrong; None where nothing is known."""
+    if raw.startswith(START) and not raw.endswith(END):
+        data = raw.removesuffix(END[:1])
+        return (data + END, "JPEG without its end marker") if _only_the_end_is_missing(data) else None
+    if raw.startswith(PNG) and (essential := _essential_chunks(raw)) is not None and essential != raw:
+        return essential, "PNG with a bad or huge extra chunk"
+    return None
+
+
+def _only_the_end_is_missing(raw: bytes) -> bool:
+    """Whether all pixels are there: then what stands between the data and the end marker changes none of them."""
+    if not _all_scans_begun(raw):
+        return False
+    one, other = (_pixels(raw + more + END) for more in (b"", FILLING))
+    return one is not None and other is not None and np.array_equal(one, other)
+
+
+def _all_scans_begun(raw: bytes) -> bool:
+    """Whether every coefficient is given to its last bit by some scan: a progressive JPEG has many scans.
+
+    ITU-T T.81, B.2.3 and G.1.1: a scan names its components, the coefficients from Ss to Se, and the bit Al that it
+    brings them to; without progression there are all of them at once.
+    """
+    at, progressive, components = 2, False, set()
+    missing: dict[int, set[int]] = {}
+    while (at := _next_marker(raw, at)) + 4 <= len(raw):
+        marker, body = raw[at + 1], raw[at + 4 : at + 2 + int.from_bytes(raw[at + 2 : at + 4], "big")]
+        if marker in FRAMES and len(body) > 5:
+            progressive = marker == PROGRESSIVE
+            components = set(body[6::3])
+            missing = {component: set(range(64)) for component in components}
+        if marker == SCAN and len(body) > 3 and len(body) == 4 + 2 * body[0]:
+            first, last, low = body[-3], body[-2], body[-1] & 15
+            for component in body[1:-3:2]:
+                if not progressive or low == 0:
+                    missing.get(component, set()).difference_update(range(first, last + 1))
+        at += 2 + len(body)
+    return bool(components) and not any(missing.values())
+
+
+def _next_marker(raw: bytes, at: int) -> int:
+    """Where the next marker begins that has a length: in coded data, 0xFF is followed by zero or by RST0 to RST7."""
+    while 0 <= (at := raw.find(b"\xff", at)) < len(raw) - 1:
+        if raw[at + 1] not in LENGTHLESS and raw[at + 1] not in (0, 0xFF):
+            return at
+        at += 1
+    return len(raw)
+
+
+def _pixels(raw: bytes) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+
+
+def _essential_chunks(raw: bytes) -> bytes | None:
+    """A PNG without its ancillary chunks but for two; None where an essential one is damaged.
+
+    PNG specification, third edition, section 5: a chunk is its length, its type, its data and a checksum; a capital
+    first letter marks it as critical.
+    """
+    kept, at = [PNG], len(PNG)
+    while at + 12 <= len(raw):
+        (length,) = struct.unpack(">I", raw[at : at + 4])
+        kind, end = raw[at + 4 : at + 8], at + 12 + length
+        if end > len(raw):
+            return None
+        whole = zlib.crc32(raw[at + 4 : end - 4]) == struct.unpack(">I", raw[end - 4 : end])[0]
+        critical = kind[:1].isupper()
+        if critical and not whole:
+            return None
+        if critical or (whole and kind in KEPT):
+            kept.append(raw[at:end])
+        if kind == b"IEND":
+            return b"".join(kept)
+        at = end
+    return None
