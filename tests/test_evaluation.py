@@ -12,7 +12,7 @@ from pipeline.classifiers.fusion import fit_weights, fuse
 from pipeline.data.contract import Split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.comparison import compare, conditions
-from pipeline.evaluation.metrics import confusion, per_class_error, ranks, top_k_error, wilson_interval
+from pipeline.evaluation.metrics import balanced_error, confusion, per_class_error, ranks, top_k_error, wilson_interval
 from pipeline.evaluation.scores import Cost, read_cost, read_scores, write_result
 from pipeline.evaluation.significance import holm, mcnemar, pairwise, places
 from pipeline.evaluation.summary import VERSION
@@ -173,3 +173,37 @@ def test_what_makes_two_runs_unlike_is_said() -> None:
         "test: other images, 50 and 60 (errors are of different images)",
         "hog: failed in the first run only",
     ]
+
+
+def test_the_balanced_error_counts_each_class_the_same() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    wrong = np.concatenate([np.zeros(90, bool), np.ones(10, bool)])  # the large class is always guessed
+    error, low, high = balanced_error(wrong, labels, 3, 0.95)
+    assert error == pytest.approx(0.5)
+    assert 0.3 < low < 0.5 < high < 0.7
+    assert wrong.mean() == pytest.approx(0.1)
+
+
+def test_of_even_classes_the_balanced_error_is_the_error_and_so_is_its_interval() -> None:
+    labels = np.arange(1000) % 4
+    wrong = np.random.default_rng(0).random(1000) < 0.2
+    error, low, high = balanced_error(wrong, labels, 4, 0.95)
+    assert error == pytest.approx(wrong.mean())
+    np.testing.assert_allclose((low, high), wilson_interval(wrong.sum(), 1000, 0.95), atol=2e-3)
+
+
+def test_the_balanced_errors_interval_holds_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], [300, 40, 12])
+    chances = np.array([0.05, 0.3, 0.5])
+    hits = 0
+    for _ in range(400):
+        _, low, high = balanced_error(random.random(len(labels)) < chances[labels], labels, 3, 0.95)
+        hits += low <= chances.mean() <= high
+    assert 0.92 <= hits / 400 <= 0.99
+
+
+def test_of_a_few_images_nothing_is_certain() -> None:
+    _, low, high = balanced_error(np.zeros(6, bool), np.array([0, 0, 0, 0, 0, 1]), 2, 0.95)
+    assert low == 0
+    assert high > 0.4

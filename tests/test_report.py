@@ -35,13 +35,15 @@ from tests.conftest import ROOT, edit
 HOSTILE = ['<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}"]
 
 
-def fake_results(project: Path, classes: list[str], keys: dict[str, float], per_class: int = 8) -> None:
+def fake_results(
+    project: Path, classes: list[str], keys: dict[str, float], per_class: int = 8, more_of_first: int = 0
+) -> None:
     """Data and scores as the stages would leave them; each method is right with the given probability."""
     random = np.random.default_rng(0)
     splits = {}
     manifest_splits = {}
     for name in SPLITS:
-        labels = np.tile(np.arange(len(classes)), per_class)
+        labels = np.concatenate([np.tile(np.arange(len(classes)), per_class), np.zeros(more_of_first, int)])
         folder = layout.DATA / name
         folder.mkdir(parents=True)
         np.save(folder / "images.npy", random.integers(0, 256, (len(labels), 24, 24, 3), dtype=np.uint8))
@@ -533,6 +535,34 @@ def test_the_summary_is_markdown_that_nothing_breaks(project: Path) -> None:
     for chart in ("errors-top1", "cost-training"):
         assert f"(charts/{chart}.svg)" in text
         assert '<rect width="100%" height="100%" fill="#ffffff"/>' in (layout.CHARTS / f"{chart}.svg").read_text()
+
+
+def test_where_classes_differ_in_size_balanced_errors_and_the_largest_class_stand_beside_top_1(project: Path) -> None:
+    fake_results(project, ["good", "<b>broken"], {"hog": 0.5, "lenet5": 0.9}, per_class=20, more_of_first=180)
+    parsed = Tags(page())
+    found = json.loads(layout.METRICS.read_text())
+    assert found["class_sizes"]["majority"] == {"class": "good", "val": pytest.approx(100 / 11, abs=1e-3)} | {
+        "test": pytest.approx(100 / 11, abs=1e-3)
+    }
+    text = " ".join(parsed.text.split())
+    summary = layout.SUMMARY.read_text(encoding="utf-8")
+    for shown in (text, summary):
+        assert "has 10.0 times as many training images as the smallest" in shown
+        assert "Always guessing the largest, good, errs on 9.1 % of the test images" in shown
+        assert "balanced error" in shown
+    for values in found["methods"].values():
+        test = values["test"]
+        assert test["balanced_low"] <= test["balanced_error"] <= test["balanced_high"]
+        assert f"{tenths(test['balanced_error'])} ({tenths(test['balanced_low'])}–" in summary
+    columns = (layout.TABLES / "leaderboard.csv").read_text().splitlines()[0].split(",")
+    assert {"test_balanced_error", "test_balanced_low", "test_balanced_high"} <= set(columns)
+
+
+def test_where_they_do_not_nothing_is_said_of_it(project: Path) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
+    text = Tags(page()).text
+    assert "balanced" not in text
+    assert "an error of 20 % measured on it has one from" in text
 
 
 def test_two_folders_are_compared(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

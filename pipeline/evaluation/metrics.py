@@ -26,7 +26,7 @@ def top_k_error(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float((ranks(scores, labels) >= k).mean())
 
 
-def wilson_interval(wrong: float, count: int, confidence: float) -> tuple[float, float]:
+def wilson_interval(wrong: float, count: float, confidence: float) -> tuple[float, float]:
     """Wilson's score interval for a share of `wrong` in `count` (Wilson, JASA 1927), 0-1.
 
     Unlike the normal approximation it stays inside 0-1 and is honest near both ends.
@@ -39,6 +39,40 @@ def wilson_interval(wrong: float, count: int, confidence: float) -> tuple[float,
     low = 0.0 if wrong == 0 else max(0.0, centre - half)
     high = 1.0 if wrong == count else min(1.0, centre + half)
     return float(low), float(high)
+
+
+def balanced_error(
+    wrong: np.ndarray, labels: np.ndarray, classes: int, confidence: float
+) -> tuple[float, float, float]:
+    """The mean of the classes' errors, each class counting the same, and its interval, 0-1.
+
+    The interval is Wilson's for as many images as would give the mean's variance if they were drawn without regard to
+    class (Korn & Graubard, Survey Methodology 1998), fewer where a small class decides the variance, which is then
+    itself uncertain (Student's t with Satterthwaite's degrees of freedom). Each class's variance is that of Jeffreys'
+    estimate, so that a class with no error among few images is not taken for certain.
+
+    Args:
+        wrong: bool (N,).
+        labels: int (N,).
+        classes: how many; those without images count nowhere.
+
+    Returns:
+        Error, low, high.
+    """
+    from scipy.special import stdtrit
+
+    counts = np.bincount(labels, minlength=classes)
+    errors = np.bincount(labels, weights=wrong, minlength=classes)[counts > 0]
+    counts = counts[counts > 0]
+    smooth = (errors + 0.5) / (counts + 1)
+    variances = smooth * (1 - smooth) / counts
+    freedom = max(1.0, float(variances.sum() ** 2 / (variances**2 / np.maximum(counts - 1, 1)).sum()))
+    widening = NormalDist().inv_cdf(0.5 + confidence / 2) / float(stdtrit(freedom, 0.5 + confidence / 2))
+    mean, middle = float((errors / counts).mean()), float(smooth.mean())
+    as_many = middle * (1 - middle) * len(counts) ** 2 / float(variances.sum())
+    effective = min(as_many, float(counts.sum())) * widening**2
+    low, high = wilson_interval(mean * effective, effective, confidence)
+    return mean, low, high
 
 
 def per_class_error(scores: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

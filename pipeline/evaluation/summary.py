@@ -18,6 +18,7 @@ from pipeline.files import read_json
 from pipeline.settings import Settings
 
 VERSION = 3  # of metrics.json
+SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 TOP_5_NEEDS = 6  # classes: with five, five guesses are always right
 
 
@@ -51,7 +52,13 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
-            **{name: errors_of(values, classes, confidence) for name, values in ranks[key].items()},
+            **{
+                name: {
+                    **errors_of(values, classes, confidence),
+                    **balanced_of(values, outcome.splits[name].labels, classes, confidence),
+                }
+                for name, values in ranks[key].items()
+            },
             "place": list(places[key]),
             "p_equal_to_best": round(p_value, 6),
             "tied_with_best": p_value >= 1 - confidence,
@@ -65,10 +72,34 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "seed": settings.seed,
         "confidence": confidence,
         "classes": classes,
+        "class_sizes": class_sizes(outcome),
         "images": {name: split["count"] for name, split in outcome.manifest["splits"].items()},
         "fingerprints": {name: split["fingerprint"] for name, split in outcome.manifest["splits"].items()},
         "methods": methods,
         "failed": outcome.failed,
+    }
+
+
+def class_sizes(outcome: Outcome) -> dict[str, Any]:
+    """How unequal the classes are.
+
+    Returns:
+        `ratio`: images of the largest class of train for one of its smallest; `skewed`: whether it is more than 1.5;
+        `majority`: train's largest class, and in percent the error of guessing it always, on val and test.
+    """
+    sizes = outcome.manifest["splits"]["train"]["per_class"]
+    largest = int(np.argmax(sizes))
+    ratio = max(sizes) / max(1, min(sizes))
+    errors = {name: round(100 * float((split.labels != largest).mean()), 4) for name, split in outcome.splits.items()}
+    majority = {"class": outcome.manifest["classes"][largest], **errors}
+    return {"ratio": round(ratio, 4), "skewed": ratio > SKEWED, "majority": majority}
+
+
+def balanced_of(ranks: np.ndarray, labels: np.ndarray, classes: int, confidence: float) -> dict[str, float]:
+    """Balanced top-1 error in percent with its interval; see metrics.balanced_error."""
+    found = metrics.balanced_error(ranks > 0, labels, classes, confidence)
+    return {
+        f"balanced_{name}": round(100 * value, 4) for name, value in zip(("error", "low", "high"), found, strict=True)
     }
 
 

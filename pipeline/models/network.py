@@ -25,7 +25,7 @@ from pipeline.training.images import Normalisation, Pixels
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
-from pipeline.training.tasks import Task, build, make_task
+from pipeline.training.tasks import batches_that_fit, build, make_task
 from pipeline.training.tuning import tune_and_train
 from pipeline.workfolder import work_folder
 
@@ -128,8 +128,9 @@ def fit(
         Diverged: with every learning rate.
     """
     keep_freed_memory()
-    task = task_of(recipe, data, compute, processes)
-    trained = tune_and_train(title or f"cnn {recipe.key}", task, recipe.settings, work)
+    settings = batches_that_fit(recipe.key, recipe.settings, len(data.train))
+    task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, data, compute, processes)
+    trained = tune_and_train(title or f"cnn {recipe.key}", task, settings, work)
     model = Network(
         recipe, trained.network, data.image_shape, task.normalisation, task.device, task.precision, processes
     )
@@ -152,11 +153,6 @@ def _see_val(model: Network, data: TrainingData) -> tuple[np.ndarray, Familiarit
 
     familiarity, strangeness = Familiarity.of(space, watched())
     return np.concatenate(scores), familiarity, strangeness
-
-
-def task_of(recipe: Recipe, data: TrainingData, compute: Compute, processes: Processes = ALONE) -> Task:
-    """What is trained on what."""
-    return make_task(recipe.key, recipe.settings, recipe.allowed, recipe.seed, data, compute, processes)
 
 
 def training_work(step: str, recipe: Recipe, data: TrainingData, compute: Compute) -> Path:

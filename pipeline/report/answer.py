@@ -36,7 +36,7 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
             why = f"No {missing} method has a result that can be used"
         else:
             why = f"Only {one.method.era} methods were selected; select methods of both eras to compare them"
-        return [f"{why}. The best on val, {_with_interval(summary, one)}."]
+        return [f"{why}. The best on val, {_with_interval(summary, one)}.", *_skew(summary)]
     winner, loser = sorted((old, new), key=lambda result: error_of(summary, result))
     wrong = [metrics.ranks(result.scores["test"], labels) > 0 for result in (winner, loser)]
     p = significance.mcnemar(wrong[0], wrong[1])
@@ -54,7 +54,7 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
             f"A difference like this on the same images can be chance (McNemar's test, p {p_value(p)}); "
             "more test images would tell."
         )
-    return [verdict, _price(summary, old, new)]
+    return [verdict, *_skew(summary), _price(summary, old, new)]
 
 
 def _with_interval(summary: dict[str, Any], result: Result) -> str:
@@ -63,6 +63,20 @@ def _with_interval(summary: dict[str, Any], result: Result) -> str:
         f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images "
         f"({100 * summary['confidence']:.0f} % interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
     )
+
+
+def _skew(summary: dict[str, Any]) -> list[str]:
+    """Where classes differ in size: what always guessing the largest would give."""
+    sizes = summary["class_sizes"]
+    if not sizes["skewed"]:
+        return []
+    best = min(values["test"]["top1_error"] for values in summary["methods"].values())
+    beaten = "" if best < sizes["majority"]["test"] else ", and no method errs less"
+    return [
+        f"The largest class has {tenths(sizes['ratio'])} times as many training images as the smallest. Always "
+        f"guessing the largest, {sizes['majority']['class']}, errs on {tenths(sizes['majority']['test'])} % of the "
+        f"test images{beaten}; in the balanced error each class counts the same."
+    ]
 
 
 def _price(summary: dict[str, Any], old: Result, new: Result) -> str:

@@ -9,6 +9,7 @@ from pipeline.report.words import cell, milliseconds, seconds
 
 CHARTS = "charts"  # the folder beside the file
 COLUMNS = ("place", "method", "year", "features", "top-1 error %", "top-5 error %", "training", "an image")
+BALANCED = "balanced error %"  # a column where the classes differ in size
 
 
 def digest(
@@ -29,10 +30,16 @@ def digest(
         charts: that lie in CHARTS as <key>.svg.
         limits: what the numbers can't say.
     """
-    lines = [f"# Before and after 2012 on {_plain(summary['dataset'])}", "", *_paragraphs(sentences)]
-    lines += [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
-    lines += [_row(_cells(row)) for row in rows]
-    lines += [_row(["failed", title, *[""] * (len(COLUMNS) - 3), _plain(why)]) for title, why in failed.items()]
+    lines = [
+        f"# Before and after 2012 on {_plain(summary['dataset'])}",
+        "",
+        *_paragraphs([_plain(sentence) for sentence in sentences]),
+    ]
+    skewed = summary["class_sizes"]["skewed"]
+    columns = (*COLUMNS[:5], BALANCED, *COLUMNS[5:]) if skewed else COLUMNS
+    lines += [_row(columns), _row(["---"] * len(columns))]
+    lines += [_row(_cells(row, skewed)) for row in rows]
+    lines += [_row(["failed", title, *[""] * (len(columns) - 3), _plain(why)]) for title, why in failed.items()]
     places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
     lines += ["", f"Intervals are Wilson's at {100 * summary['confidence']:.0f} %; {places}.", ""]
     lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
@@ -48,22 +55,23 @@ def on_white(svg: str) -> str:
     return f'{head}><rect width="100%" height="100%" fill="#ffffff"/>{rest}\n'
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], skewed: bool) -> list[str]:
     first, last = row["first_place"], row["last_place"]
     return [
         str(first) if first == last else f"{first}–{last}",
         row["title"],
         str(row["year"]),
         "by hand" if row["era"] == "hand-crafted" else "learned",
-        _error(row, 1),
-        _error(row, 5),
+        _error(row, "top1"),
+        *([_error(row, "balanced")] if skewed else []),
+        _error(row, "top5"),
         seconds(row["training_seconds"]),
         milliseconds(row["prediction_ms"]),
     ]
 
 
-def _error(row: dict[str, Any], k: int) -> str:
-    error, low, high = (row[f"test_top{k}_{name}"] for name in ("error", "low", "high"))
+def _error(row: dict[str, Any], measure: str) -> str:
+    error, low, high = (row[f"test_{measure}_{name}"] for name in ("error", "low", "high"))
     return "–" if error is None else f"{cell(error)} ({cell(low)}–{cell(high)})"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.evaluation.metrics import wilson_interval
+from pipeline.report.words import tenths
+
 SMALL_TEST = 2000  # images
 SEED = "One run with one seed ({seed}): the intervals cover the choice of test images, not the luck of training."
 DEMO = (
@@ -17,7 +20,11 @@ def limits(summary: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
     found = [*manifest["notes"], SEED.format(seed=summary["seed"])]
     count = summary["images"]["test"]
     if count < SMALL_TEST:
-        found.append(f"The test set is small ({count} images), so the intervals are wide.")
+        low, high = wilson_interval(count / 5, count, summary["confidence"])
+        found.append(
+            f"The test set is small ({count} images), so the intervals are wide: an error of 20 % measured on it has "
+            f"one from {tenths(100 * low)} to {tenths(100 * high)} %."
+        )
     if summary["budget"] == "demo":
         found.append(DEMO)
     if summary["failed"]:

@@ -11,9 +11,10 @@ from pipeline.files import write_csv, write_json
 
 LEADERBOARD = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error test_top5_low test_top5_high "
-    "val_top1_error val_top1_low val_top1_high val_top5_error val_top5_low val_top5_high first_place last_place "
-    "tied_with_best ece answered_at_0.9 training_seconds prediction_ms megabytes parameters multiply_adds device "
-    "precision threads views"
+    "test_balanced_error test_balanced_low test_balanced_high val_top1_error val_top1_low val_top1_high "
+    "val_top5_error val_top5_low val_top5_high val_balanced_error val_balanced_low val_balanced_high first_place "
+    "last_place tied_with_best ece answered_at_0.9 training_seconds prediction_ms megabytes parameters multiply_adds "
+    "device precision threads views"
 ).split()
 ERRORS = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error training_seconds prediction_ms"

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pipeline import catalogue
+from pipeline import catalogue, progress
 from pipeline.augmentation.augmenter import Augmenter
 from pipeline.augmentation.colors import principal_colors
 from pipeline.data.contract import TrainingData
 from pipeline.device import pick_device, pick_precision
-from pipeline.errors import Senseless
 from pipeline.networks.parts.switches import switch
 from pipeline.settings import Augmentation, Compute, Training
 from pipeline.training.images import Images, Normalisation
 from pipeline.training.processes import ALONE, Processes, local_device
+
+
+SMALLEST_BATCH = 8  # where the one that was asked for does not fit; statistics of fewer images say little
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,21 @@ class Task:
     processes: Processes = ALONE
 
 
+def batches_that_fit(key: str, parameters: Training, images: int) -> Training:
+    """The same parameters, with smaller batches where one would hold more than all training images; that is said.
+
+    Args:
+        images: how many train has.
+    """
+    if parameters.batch_size <= images:
+        return parameters
+    size = min(images, max(SMALLEST_BATCH, images // 4))
+    progress.say(
+        f"`{key}.batch_size` is {parameters.batch_size}, but train has {images} images; {key} trains on {size} at once"
+    )
+    return parameters.model_copy(update={"batch_size": size})
+
+
 def make_task(
     key: str,
     parameters: Training,
@@ -47,15 +64,9 @@ def make_task(
     """Train the network `key` as `parameters` say.
 
     Raises:
-        Senseless: the batch is larger than train.
         PipelineError: the device is not there.
     """
     train, channels = data.train, data.channels
-    if parameters.batch_size > len(train):
-        raise Senseless(
-            f"`{key}.batch_size` is {parameters.batch_size}, but train has {len(train)} images; set it to "
-            f"{len(train)} or less"
-        )
     device = local_device(pick_device(compute.device))
     if parameters.shift is not None:
         allowed = allowed.model_copy(update={"shift": min(parameters.shift, allowed.shift)})
