@@ -27,6 +27,14 @@ Run = Annotated[str, typer.Argument(help="a report, a metrics.json, a folder wit
 
 
 @app.command()
+def inputs() -> None:
+    """Look whether images were added, removed or changed since the last run."""
+    from pipeline.stages.inputs import run
+
+    run()
+
+
+@app.command()
 def prepare() -> None:
     """Pack the chosen data set into data/ with one frozen split."""
     from pipeline.stages.prepare import run

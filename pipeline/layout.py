@@ -23,6 +23,7 @@ PICTURES = RESULTS / "pictures"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")
+INPUTS = WORK / "inputs.json"  # whether a person's images changed
 SKIPPED = WORK / "skipped.csv"  # images that prepare could not use, with the reason
 
 #: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends

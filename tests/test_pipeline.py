@@ -49,10 +49,12 @@ def commit(folder: Path) -> None:
 
 
 def repro(folder: Path) -> list[str]:
-    """Run `dvc repro`; the stages that it ran, in order."""
+    """Run `dvc repro`; the stages that it ran, in order, but for the one that always runs."""
     done = command(folder, sys.executable, "-m", "dvc", "repro")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return re.findall(r"Running stage '([^']+)'", done.stdout)
+    ran = re.findall(r"Running stage '([^']+)'", done.stdout)
+    assert ran[0] == "inputs"
+    return ran[1:]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def outdated(folder: Path) -> set[str]:
     status = command(folder, sys.executable, "-m", "dvc", "status", "--json")
     graph = command(folder, sys.executable, "-c", READERS)
     assert status.returncode == graph.returncode == 0, status.stderr[-3000:] + graph.stderr[-3000:]
-    changed, readers = set(json.loads(status.stdout)), json.loads(graph.stdout)
+    changed, readers = set(json.loads(status.stdout)) - {"inputs"}, json.loads(graph.stdout)
     return changed.union(*(readers[stage] for stage in changed))
 
 

@@ -18,7 +18,6 @@ from pipeline.settings import Augmentation, Compute, Training
 from pipeline.training.images import Images, Normalisation
 from pipeline.training.processes import ALONE, Processes, local_device
 
-
 SMALLEST_BATCH = 8  # where the one that was asked for does not fit; statistics of fewer images say little
 
 
