@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline import catalogue, settings
 from pipeline.errors import PipelineError
+from pipeline.files import parse_yaml
 from tests.conftest import ROOT, edit
 
 
@@ -91,7 +93,9 @@ def test_a_missing_key_and_a_missing_method_are_named(project: Path) -> None:
     (project / "params.yaml").write_text(text.replace('"seed": 0,', "", 1))
     with pytest.raises(PipelineError, match="`seed` is missing"):
         settings.load()
-    (project / "params.yaml").write_text(text.replace("all_classical: {members: all}", ""))
+    params = parse_yaml(text)
+    del params["all_classical"]
+    (project / "params.yaml").write_text(json.dumps(params))
     with pytest.raises(PipelineError, match="selects all_classical, but the mapping"):
         settings.load()
 
@@ -118,7 +122,32 @@ def test_dvc_yaml_depends_on_files_that_exist() -> None:
     items |= {"match": "matcher", "fuse": "fusion", "cnn": "network", "kernels": "network", "ablate": "network"}
     for name, stage in graph["stages"].items():
         body = stage.get("do", stage)
-        for dep in body["deps"]:
+        for dep in body.get("deps", []):
             if dep.startswith("pipeline"):
                 for item in keys[items[name]] if name in items else [""]:
                     assert (ROOT / dep.replace("${item}", item)).exists(), dep
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("hog.svm.C", [0.1, 0.1, 1.0, 3.0], r"`hog\.svm\.C`: \[0\.1, 0\.1, 1\.0, 3\.0\] lists a value twice"),
+        ("lenet5.learning_rates", [0.1, 0.2, 0.2, 0.3], r"`lenet5\.learning_rates`: .* lists a value twice"),
+    ],
+)
+def test_the_same_value_twice_is_one_try(project: Path, key: str, value: list[float], sentence: str) -> None:
+    edit(project, {key: value})
+    with pytest.raises(PipelineError, match=sentence):
+        settings.load().check_methods()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [(".inf", "training.momentum"), ("[1, -.inf]", "hog.svm.C.1"), (".nan", "seed")]
+)
+def test_infinity_is_no_setting(project: Path, text: str, place: str) -> None:
+    key = place.removesuffix(".1")
+    edit(project, {key: "HERE"})
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace('"HERE"', text))
+    with pytest.raises(PipelineError, match=rf"`{place}` is -?(inf|nan); allowed: a finite number"):
+        settings.load()

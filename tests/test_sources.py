@@ -3,16 +3,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import io
+import shutil
 import struct
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.data import download
+from pipeline.data import archives, download
 from pipeline.data.sources.cifar import PIXELS, open_cifar, read_records
 from pipeline.data.sources.digits import open_digits
 from pipeline.data.sources.idx import open_idx, read_idx
@@ -138,7 +141,7 @@ def test_a_hostile_archive_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
             member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(member)
     with pytest.raises(PipelineError, match="is no file or folder inside"):
-        download.extract(archive, tmp_path / "root")
+        archives.extract(archive, tmp_path / "root")
     assert list((tmp_path / "root").iterdir()) == []
 
 
@@ -298,3 +301,70 @@ def test_a_source_fetches_only_what_is_missing(tmp_path: Path, server: Server) -
     source = open_idx(idx(url=server.url, checksums={f"{name}.gz": md5(packed)}), tmp_path)
     assert len(source.parts["test"].labels) == 8
     assert len(server.ranges) == 1
+
+
+# ------------------------------------------------------------------------------------------------------- archives
+
+
+def tar_gz(path: Path, content: bytes = bytes(range(256)) * 40) -> None:
+    with tarfile.open(path, "w:gz") as tar:
+        member = tarfile.TarInfo("set/a.bin")
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+
+
+def test_no_flipped_bit_of_a_tar_gz_goes_unseen(tmp_path: Path) -> None:
+    tar_gz(tmp_path / "a.tar.gz")
+    whole = (tmp_path / "a.tar.gz").read_bytes()
+    archives.extract(tmp_path / "a.tar.gz", tmp_path / "good")
+    assert (tmp_path / "good" / "set" / "a.bin").read_bytes() == bytes(range(256)) * 40
+    for at in range(len(whole) - 8, len(whole)):  # checksum and length: all that gzip itself says of the content
+        damaged = bytearray(whole)
+        damaged[at] ^= 4
+        (tmp_path / "b.tar.gz").write_bytes(bytes(damaged))
+        with pytest.raises(PipelineError, match=r"b\.tar\.gz: cannot be unpacked"):
+            archives.extract(tmp_path / "b.tar.gz", tmp_path / "bad")
+        assert list((tmp_path / "bad").iterdir()) == []
+
+
+def test_an_archive_that_a_person_put_there_is_compared_with_its_checksum(tmp_path: Path) -> None:
+    tar_gz(tmp_path / "a.tar.gz")
+    right = hashlib.sha256((tmp_path / "a.tar.gz").read_bytes()).hexdigest()
+    archives.extract(tmp_path / "a.tar.gz", tmp_path / "good", f"sha256:{right}")
+    with pytest.raises(PipelineError, match=rf"has the checksum sha256:{right}, but `checksums` says 00; .*correct"):
+        archives.extract(tmp_path / "a.tar.gz", tmp_path / "bad", "sha256:00")
+    assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_encrypted_and_unknown_zips_are_one_sentence(tmp_path: Path, compression: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", compression) as packed:
+        packed.writestr("set/a.bin", bytes(range(256)) * 40)
+    whole = path.read_bytes()
+    archives.extract(path, tmp_path / "good")
+    directory = whole.rindex(b"PK\1\2")
+    for header, field, value in ((6, 8, 1), (8, 10, 93)):  # the flag of encryption, and a method nobody knows
+        changed = bytearray(whole)
+        changed[header] = changed[directory + field] = value
+        path.write_bytes(bytes(changed))
+        with pytest.raises(PipelineError, match=r"a\.zip: cannot be unpacked"):
+            archives.extract(path, tmp_path / "bad")
+    damaged = bytearray(whole)
+    for at in range(45, 60):
+        damaged[at] ^= 0x55
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(PipelineError, match=r"a\.zip: cannot be unpacked"):
+        archives.extract(path, tmp_path / "bad")
+    assert list((tmp_path / "bad").iterdir()) == []
+
+
+def test_what_the_disk_cannot_hold_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tar_gz(tmp_path / "a.tar.gz")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("set/a.bin", bytes(10_240))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 9999, 9999))
+    for name in ("a.tar.gz", "a.zip"):
+        with pytest.raises(PipelineError, match=rf"{name}: holds 0\.0 GB, and .* has room for 0\.0 GB; make room"):
+            archives.extract(tmp_path / name, tmp_path / "bad")
+    assert list((tmp_path / "bad").iterdir()) == []

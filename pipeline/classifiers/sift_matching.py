@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.descriptors import keypoints
 from pipeline.descriptors.drawing import Picture
@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 from pipeline.settings import Fraction, Positive, Section
+from pipeline.settings.methods import different
 
 BATCH = 16
 
@@ -29,7 +30,7 @@ Described = tuple[np.ndarray, np.ndarray]
 class Settings(Section):
     """How keypoints are found, matched and verified. The ratio is chosen on val."""
 
-    ratios: Annotated[list[Fraction], Field(min_length=1)]
+    ratios: Annotated[list[Fraction], Field(min_length=1), AfterValidator(different)]
     examples: Positive
     pixels: Annotated[float, Field(gt=0)]
     upscale: Literal["auto"] | Annotated[float, Field(ge=1, le=8)]

@@ -22,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import read_json
 
 SPLITS = ("train", "val", "test")
+MANIFEST = {"dataset", "classes", "splits", "grey", "notes"}  # what every manifest has
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def load_training_data(folder: Path = layout.DATA) -> TrainingData:
 def load_manifest(folder: Path = layout.DATA) -> dict[str, Any]:
     """The manifest that prepare wrote."""
     manifest: dict[str, Any] = read_json(folder / "manifest.json", "prepare")
+    if not isinstance(manifest, dict) or not manifest.keys() >= MANIFEST:
+        raise PipelineError(f"{folder / 'manifest.json'}: is no manifest of this version; rerun the stage prepare")
     return manifest
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline import progress
+from pipeline.data.archives import extract
 from pipeline.errors import PipelineError
 from pipeline.settings import Files
 
@@ -46,10 +43,10 @@ def fetch_and_unpack(settings: Files, root: Path, folder: Path) -> None:
             f"{folder}: there is no such folder; make it and put your images in it, "
             "or set `prepare.data_root` to where it lies"
         )
-    for archive in settings.checksums:
+    for archive, checksum in settings.checksums.items():
         if not (root / archive).is_file():
             ensure(settings, root, [archive])
-        extract(root / archive, root)
+        extract(root / archive, root, checksum)
     if not folder.is_dir():
         raise PipelineError(f"{root}: the unpacked archive holds no folder {settings.path}")
 
@@ -123,46 +120,3 @@ class _Resumable:
                 bar.advance(len(chunk))
         if total is not None and self._part.stat().st_size < total:
             raise OSError(f"the connection ended after {self._part.stat().st_size:,} of {total:,} bytes")
-
-
-def extract(archive: Path, folder: Path) -> None:
-    """Unpack a .tar.gz, .tgz or .zip into `folder`; a kill in the middle leaves nothing half-unpacked.
-
-    Members that would land outside the folder are refused.
-    """
-    for left in folder.glob(".unpack-*"):  # of a run that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    temporary = folder / f".unpack-{archive.name}"
-    try:
-        temporary.mkdir(parents=True)
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(temporary)
-        else:
-            with tarfile.open(archive) as tar:
-                _extract_tar(tar, temporary)
-        for top in temporary.iterdir():
-            if not (folder / top.name).exists():
-                os.replace(top, folder / top.name)
-    except (EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile) as error:
-        raise PipelineError(f"{archive}: cannot be unpacked ({error}); delete it and run again") from error
-    except OSError as error:
-        raise PipelineError(f"{archive}: cannot be unpacked into {folder} ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _extract_tar(tar: tarfile.TarFile, folder: Path) -> None:
-    """With the standard library's filter; Python 3.11 has it from 3.11.4 on, before that only files and folders pass.
-
-    Raises:
-        tarfile.TarError: a member would land outside.
-    """
-    if hasattr(tarfile, "data_filter"):
-        tar.extractall(folder, filter="data")
-        return
-    for member in tar.getmembers():
-        inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
-        if not inside or not (member.isfile() or member.isdir()):
-            raise tarfile.TarError(f"{member.name!r} is no file or folder inside")
-    tar.extractall(folder)

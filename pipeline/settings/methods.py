@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.settings.base import Fraction, Positive, Section
+
+
+def different(values: list[float]) -> list[float]:
+    """Tries that are all different: the same value twice is one try."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} lists a value twice, which is one try and not two; give different ones")
+    return values
+
+
+#: Values of a hyper-parameter above zero that are tried, all different.
+Tries = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1), AfterValidator(different)]
 
 
 class Svm(Section):
@@ -17,8 +28,10 @@ class Svm(Section):
     after this many Newton steps without a lower error on val.
     """
 
-    C: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    positive_weight: Annotated[list[Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1)]
+    C: Tries
+    positive_weight: Annotated[
+        list[Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1), AfterValidator(different)
+    ]
     tolerance: Fraction
     patience: Annotated[int, Field(ge=1)]
 
@@ -55,7 +68,7 @@ class Training(Switches):
     The learning rate is chosen on val: each candidate trains for `trial_epochs`, the best one trains in full.
     """
 
-    learning_rates: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    learning_rates: Tries
     trial_epochs: Positive
     epochs: Positive
     batch_size: Positive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def load(path: Path = layout.PARAMS) -> Settings:
     """
     where = str(path)
     raw = _for_budget(_read(path), where)
+    _check_finite(raw, where, ())
     methods = {key: raw.pop(key) for key in list(raw) if key in catalogue.BY_KEY}
     check_names(raw, [*Settings.model_fields, *catalogue.BY_KEY], where, "", "a key here")
     for reserved in ("path", "methods"):
@@ -69,6 +71,15 @@ def _for_budget(raw: dict[str, Any], where: str) -> dict[str, Any]:
 
     resolved: dict[str, Any] = resolve(raw)
     return resolved
+
+
+def _check_finite(value: Any, where: str, location: tuple[str, ...]) -> None:
+    """YAML knows .inf and .nan, and no setting means either."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PipelineError(f"{where}: `{'.'.join(location)}` is {value}; allowed: a finite number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        _check_finite(inner, where, (*location, str(key)))
 
 
 def _check_datasets(raw: dict[str, Any], where: str) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.download import ensure, extract
+from pipeline.data.archives import extract
+from pipeline.data.download import ensure
 from pipeline.data.sources.base import Source, part_of_array
 from pipeline.errors import PipelineError
 from pipeline.settings import Cifar
@@ -71,7 +72,7 @@ def _unpack(settings: Cifar, root: Path) -> None:
     archives = list(settings.checksums) or [f"cifar-{settings.classes}-binary.tar.gz"]
     if not (root / archives[0]).is_file():
         ensure(settings, root, archives)
-    extract(root / archives[0], root)
+    extract(root / archives[0], root, settings.checksums.get(archives[0]))
     if not (root / settings.path).is_dir():
         raise PipelineError(f"{root / archives[0]}: holds no folder {settings.path}")
 
