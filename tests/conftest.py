@@ -20,6 +20,7 @@ __all__ = ["DEVICES", "ROOT", "command", "edit", "make_project", "pipeline"]
 SHARED = ("repository", "alone", "looking")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name the groups for `--dist loadgroup`."""
     for item in items:

@@ -32,7 +32,10 @@ from pipeline.sights.drawn import write_pictures
 from pipeline.stages import compare, evaluate, report
 from tests.conftest import ROOT, edit
 
-HOSTILE = ['<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}"]
+HOSTILE = [
+    '<script>alert("x")</script>', "a'b\"c", "כלב 🐕", "x" * 300, "</script><b>", "{{ 7*7 }}",
+    "constructor", "__proto__", "toString", "two\nlines",
+]  # fmt: skip
 
 
 def fake_results(

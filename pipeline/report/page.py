@@ -23,6 +23,7 @@ from pipeline.report import gallery, ilsvrc, repeat, trust, words
 from pipeline.report.answer import answer, best_of, error_of
 from pipeline.report.charts import cost, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
+from pipeline.report.charts.names import chartable
 from pipeline.report.confidence import Confidence, confidence
 from pipeline.report.descriptors import descriptors
 from pipeline.report.failures import failures
@@ -220,6 +221,7 @@ def _script_data(results: list[Result], pool: gallery.Pool, where: Any, classes:
         ],
         "colours": ERA_COLOURS,
         "classes": classes,
+        "names_in_charts": [chartable(name) for name in classes],
         "pool": pool.as_json(),
         "confusions": where.counts,
         "errors": where.errors,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.report.charts.base import ERA_COLOURS, Chart, finish
+from pipeline.report.charts.names import chartable
 
 SIDE = 360
 
@@ -22,6 +23,7 @@ def confusion(counts: np.ndarray, classes: list[str], title: str, era: str) -> C
         title: of the method.
         era: of the method.
     """
+    classes = [chartable(name) for name in classes]
     rows = confusion_rows(counts, classes)
     side = max(9, min(26, SIDE // len(classes)))
     step = alt.Step(side)
@@ -59,7 +61,8 @@ def classes_against(a: list[float | None], b: list[float | None], classes: list[
         classes: their names.
         titles: of the two methods.
     """
-    known = [one for one in zip(classes, a, b, strict=True) if one[1] is not None and one[2] is not None]
+    rows = zip(map(chartable, classes), a, b, strict=True)
+    known = [row for row in rows if row[1] is not None and row[2] is not None]
     data = pd.DataFrame(known, columns=["class", "a", "b"])
     x = alt.X("a:Q", title="error (%) of the first")
     y = alt.Y("b:Q", title="error (%) of the second")

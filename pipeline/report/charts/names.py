@@ -81,3 +81,15 @@ def _box(point: tuple[float, float], name: str, side: str) -> Box:
     width = LETTER * len(name)
     left = x + NAME_ASIDE if side == "right" else x - NAME_ASIDE - width
     return Box(left, left + width, y + NAME_ABOVE - NAME_SIZE / 2, y + NAME_ABOVE + NAME_SIZE / 2)
+
+
+#: What every object of JavaScript has from its birth; Vega looks values up in plain objects and takes these for known.
+INHERITED = frozenset(
+    "constructor __proto__ hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf "
+    "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__".split()
+)
+
+
+def chartable(name: str) -> str:
+    """A class's name as charts may hold it: one that JavaScript keeps for itself gets an invisible character behind."""
+    return f"{name}\u200b" if name in INHERITED else name

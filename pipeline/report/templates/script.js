@@ -251,8 +251,8 @@ byId("confusion-method")?.addEventListener("change", (event) => {
   const rows = data.confusions[key].flatMap((counts, truth) => {
     const total = Math.max(1, counts.reduce((sum, count) => sum + count, 0));
     return counts.map((images, guess) => ({
-      truth: data.classes[truth],
-      guess: data.classes[guess],
+      truth: data.names_in_charts[truth],
+      guess: data.names_in_charts[guess],
       images,
       percent: Math.round((10000 * images) / total) / 100,
     }));
@@ -266,7 +266,7 @@ byId("confusion-method")?.addEventListener("change", (event) => {
 
 function showClasses() {
   const [a, b] = [byId("classes-a").value, byId("classes-b").value];
-  const rows = data.classes
+  const rows = data.names_in_charts
     .map((name, label) => ({ class: name, a: data.errors[a][label], b: data.errors[b][label] }))
     .filter((row) => row.a !== null && row.b !== null);
   const figure = byId("chart-classes");
