@@ -212,11 +212,29 @@ def test_all_images_of_a_group_are_in_one_split(listed: Path) -> None:
     assert any("no split shares a group with another" in note for note in manifest["notes"])
 
 
-def test_given_splits_that_share_a_group_are_refused(listed: Path) -> None:
+def test_where_given_splits_share_a_group_its_images_leave_train_and_never_test(listed: Path) -> None:
     rows = rows_of("{n}.png,{kind},{split},p{person}")  # person 6 is in train (18, 19) and in test (20)
     table(listed / "labels.csv", "image,label,split,person", *rows)
-    with pytest.raises(PipelineError, match=r"share 1 groups, such as 'p6', so errors on test would be too low"):
-        use("listed", columns={"image": None, "label": None, "split": None, "group": "person"})
+    manifest = use("listed", columns={"image": None, "label": None, "split": None, "group": "person"})
+    assert set(load_split("test").ids) == {f"images/{n}.png" for n in range(20, 30)}
+    people = people_by_split()
+    assert people["test"] == {6, 7, 8, 9}
+    assert people["train"] | people["val"] == {0, 1, 2, 3, 4, 5}
+    assert not people["train"] & people["val"]
+    left_out = [note for note in manifest["notes"] if "were left out" in note]
+    assert sum(int(note.split()[0]) for note in left_out) == 2
+    assert "such as 'p6'" in left_out[0]
+
+
+def test_names_of_frames_are_pointed_out_with_a_pattern_that_works(root: Path) -> None:
+    for number in range(60):
+        save(root / "photos" / KINDS[number // 4 % 3] / f"IMG_{1000 + number // 4}_frame_{number % 4}.png", number)
+    notes = [note for note in use("photos")["notes"] if "look as if several images were of one group" in note]
+    assert len(notes) == 1
+    pattern = notes[0].split("groups: '")[1].split("'`")[0]
+    manifest = use("photos", groups=pattern)
+    assert sum(manifest["groups"].values()) == 15
+    assert not [note for note in manifest["notes"] if "look as if" in note]
 
 
 def test_a_column_of_people_is_pointed_out(listed: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.data.magic import is_camera_raw, is_heif
-from pipeline.data.mending import PNG, mended
+from pipeline.data.mending import NO_END, PNG, lacks_its_end, mended
 from pipeline.data.plain_jpeg import decode_plain, plain_frame
 from pipeline.data.scaling import centre_box
 
@@ -140,7 +140,7 @@ def decoded(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapi
         Unreadable: with the reason.
     """
     try:
-        return Decoded(_decoded(raw, shape, min_side, max_megapixels))
+        return Decoded(_decoded(raw, shape, min_side, max_megapixels), NO_END if lacks_its_end(raw) else None)
     except Damaged:
         if (found := mended(raw)) is None:
             raise

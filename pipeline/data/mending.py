@@ -16,6 +16,7 @@ from pipeline.data.plain_jpeg import BASELINE, END, EXTENDED, LENGTHLESS, PROGRE
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
+NO_END = "JPEG without its end marker"
 KEPT = frozenset([b"tRNS", b"eXIf"])  # of a PNG's ancillary chunks: transparency and orientation change what one sees
 #: Bytes of Huffman-coded data that stand for something in any picture that is not yet complete.
 FILLING = b"\x55\xaa\x3c\x5a" * 64
@@ -25,10 +26,15 @@ def mended(raw: bytes) -> tuple[bytes, str] | None:
     """A file that shows the same picture and that decoders take, and what was wrong; None where nothing is known."""
     if raw.startswith(START) and not raw.endswith(END):
         data = raw.removesuffix(END[:1])
-        return (data + END, "JPEG without its end marker") if _only_the_end_is_missing(data) else None
+        return (data + END, NO_END) if _only_the_end_is_missing(data) else None
     if raw.startswith(PNG) and (essential := _essential_chunks(raw)) is not None and essential != raw:
         return essential, "PNG with a bad or huge extra chunk"
     return None
+
+
+def lacks_its_end(raw: bytes) -> bool:
+    """Whether a JPEG has no end marker behind its last scan, though a decoder may have made do without."""
+    return raw.startswith(START) and not raw.endswith(END) and raw.rfind(END) < raw.rfind(bytes([0xFF, SCAN]))
 
 
 def _only_the_end_is_missing(raw: bytes) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline import progress
+import numpy as np
+
 from pipeline.data import groups
 from pipeline.data.sources import Source
 from pipeline.data.splits import Assignment, assign
-from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 
@@ -26,10 +26,14 @@ class Grouped:
     notes: tuple[str, ...]
 
 
-def plan_splits(source: Source, settings: Settings) -> dict[str, Assignment]:
-    """Keep the source's splits, and draw the missing ones, in whole groups where images have groups."""
+def plan_splits(source: Source, settings: Settings) -> tuple[dict[str, Assignment], Grouped]:
+    """Keep the source's splits, and draw the missing ones; no group is in two splits, where images have groups.
+
+    What is drawn is drawn in whole groups. Where splits that the data set brings share a group, its images are left out
+    of train (or val), never of test. Where there are no groups but file names look like some, a note says so.
+    """
     chosen = settings.prepare
-    return assign(
+    plan = assign(
         {name: part.labels for name, part in source.parts.items()},
         source.classes,
         chosen.val_fraction,
@@ -38,34 +42,34 @@ def plan_splits(source: Source, settings: Settings) -> dict[str, Assignment]:
         settings.seed,
         groups.as_numbers({name: part.groups for name, part in source.parts.items()}),
     )
-
-
-def about_groups(source: Source, plan: Mapping[str, Assignment], settings: Settings) -> Grouped:
-    """Count the groups; where there are none, say so if file names look as if there were some.
-
-    Raises:
-        PipelineError: splits that the data set brings share a group.
-    """
-    key = f"datasets.{settings.dataset}"
     if any(part.groups is None for part in source.parts.values()):
-        note = _suggestion(source, plan, key)
-        if note is not None:
-            progress.say(note)
-        return Grouped(None, () if note is None else (note,))
-    found = {
-        split: [(source.parts[given.part].groups or ())[index] for index in given.indices]
-        for split, given in plan.items()
-    }
-    if both := groups.shared(found):
-        raise PipelineError(
-            f"{key}: the splits of this data set share {len(both)} groups, such as {both[0]!r}, so errors on test "
-            "would be too low; take its splits away, so that new ones are drawn by group, or give no groups"
-        )
-    counts = {split: len(set(names)) for split, names in found.items()}
-    shares = ", ".join(f"{count:,} in {split}" for split, count in counts.items())
-    return Grouped(
-        counts, (f"All images of a group are in one split: no split shares a group with another ({shares}).",)
-    )
+        note = _suggestion(source, plan, f"datasets.{settings.dataset}")
+        return plan, Grouped(None, () if note is None else (note,))
+    return _without_shared(source, plan)
+
+
+def _without_shared(source: Source, plan: Mapping[str, Assignment]) -> tuple[dict[str, Assignment], Grouped]:
+    """The plan without images of train and val whose group is in test, or of train whose group is in val."""
+    kept: dict[str, Assignment] = {}
+    counts: dict[str, int] = {}
+    notes: list[str] = []
+    taken: set[str] = set()
+    for split in ("test", "val", "train"):
+        part, indices = source.parts[plan[split].part], plan[split].indices
+        names = [(part.groups or ())[index] for index in indices]
+        stays = np.array([name not in taken for name in names], bool)
+        if not stays.all():
+            notes.append(
+                f"{len(stays) - int(stays.sum()):,} images that the data set gives to {split} were left out, since "
+                f"images of the same group are in test or val (such as {names[int(stays.argmin())]!r})."
+            )
+        kept[split] = Assignment(plan[split].part, indices[stays])
+        own = {name for name, stay in zip(names, stays, strict=True) if stay}
+        counts[split] = len(own)
+        taken |= own
+    shares = ", ".join(f"{counts[split]:,} in {split}" for split in plan)
+    notes.append(f"All images of a group are in one split: no split shares a group with another ({shares}).")
+    return {split: kept[split] for split in plan}, Grouped({split: counts[split] for split in plan}, tuple(notes))
 
 
 def _suggestion(source: Source, plan: Mapping[str, Assignment], key: str) -> str | None:

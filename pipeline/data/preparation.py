@@ -14,7 +14,7 @@ from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
 from pipeline.data.intake import Intake
-from pipeline.data.planning import Grouped, about_groups, plan_splits
+from pipeline.data.planning import Grouped, plan_splits
 from pipeline.data.sources import Source, open_source
 from pipeline.data.splits import Assignment
 from pipeline.errors import PipelineError
@@ -31,8 +31,9 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
     temporary = work / "prepare"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        plan = plan_splits(source, settings)
-        grouped = about_groups(source, plan, settings)
+        plan, grouped = plan_splits(source, settings)
+        for note in grouped.notes:
+            progress.say(note)
         splits = _pack_all(source, plan, settings, temporary)
         _check_skipped(splits, settings)
         _check_filled(splits, source.classes)
