@@ -88,7 +88,7 @@ def _layer(
                 at += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _integrate(image: np.ndarray, integral: np.ndarray) -> None:
     """Integral image of three channels and of their squares: (H, W, 3) → (H + 1, W + 1, 6)."""
     height, width, _ = image.shape
@@ -104,7 +104,7 @@ def _integrate(image: np.ndarray, integral: np.ndarray) -> None:
                 integral[y + 1, x + 1, s] = integral[y, x + 1, s] + running[s]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _statistics(integral: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
     """Mean and deviation of every cell."""
     for row in range(len(rows)):

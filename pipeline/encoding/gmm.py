@@ -224,7 +224,7 @@ def _accumulate(
     return log_likelihood
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _survivors(
     logits: np.ndarray, constant: np.ndarray, count: int, rows: np.ndarray, share: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:
@@ -256,7 +256,7 @@ def _survivors(
     return top
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _exponentials(values: np.ndarray, count: int) -> np.float32:
     """Replace the first numbers, between −14 and 0, by their exponentials; gives the sum.
 

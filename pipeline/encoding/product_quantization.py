@@ -116,7 +116,7 @@ def _assign(x: np.ndarray, transposed: np.ndarray, half_squares: np.ndarray, cod
                 codes[n, g] = _smallest(distance)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _distances(x: np.ndarray, g: int, c: np.ndarray, h: np.ndarray, distance: np.ndarray) -> None:
     """Of one group of one vector to its centroids c (G, 256)."""
     width = len(c)
@@ -134,7 +134,7 @@ def _distances(x: np.ndarray, g: int, c: np.ndarray, h: np.ndarray, distance: np
                 distance[k] -= v[d] * c[d, k]
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _smallest(distance: np.ndarray) -> int:
     """The first place of the smallest number; each of the LANES keeps its own smallest on the way."""
     least = np.empty(LANES, np.float32)

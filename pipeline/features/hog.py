@@ -323,7 +323,7 @@ def _normalise_blocks(cells: np.ndarray, block: int, norm: int, out: np.ndarray)
                 at += size
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract"})
 def _normalise(values: np.ndarray, norm: int) -> None:
     total = np.float32(0)
     if norm < 2:
