@@ -170,4 +170,4 @@ def _class_names(folder: Path, settings: ImageFolder, folders: list[str]) -> lis
 
 
 def _id(file: Path, folder: Path) -> str:
-    return printable(file.relative_to(folder).as_posix())
+    return printable(str(file).removeprefix(f"{folder}/"))  # ten times as fast as relative_to; a million count
