@@ -33,7 +33,7 @@ page: $(READY)  ## open a page on which the fitted models look at your photograp
 
 test: $(READY)  ## all tests but the slow ones (minutes on two cores)
 	@sh scripts/find_browser.sh
-	python -m pytest -n 2 --dist loadgroup
+	python -m pytest -n 2
 
 test-slow: $(READY)  ## the slow ones
 	python -m pytest -m slow

@@ -16,17 +16,21 @@ from pipeline.files import parse_yaml
 
 __all__ = ["DEVICES", "ROOT", "command", "edit", "make_project", "pipeline"]
 
-#: Fixtures that take long and serve several tests: those go to one worker, and the first of these groups starts first.
-SHARED = ("repository", "alone", "looking")
+#: Files whose tests share what takes long to make: each goes to one worker, and they start first.
+TOGETHER = tuple(f"tests/test_{name}.py" for name in ("pipeline", "distributed", "page", "page_in_browser"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the names
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the groups for `--dist loadgroup`."""
-    for item in items:
-        for name in SHARED:
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give out those files whole, the one with the most tests first, and all other tests one by one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return file if file in TOGETHER else nodeid
+
+    return Scheduling(config, log)
 
 
 #: For tests of what computes on a GPU, too: torch's CPU stands for it where there is none.
