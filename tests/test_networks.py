@@ -514,6 +514,7 @@ def test_pooling_dropout_and_start_change() -> None:
 
 
 def test_maxouts_maps_start_as_the_networks_do() -> None:
+    torch.manual_seed(0)
     plain, wide = (
         [module for module in build("vgg11", activation=kind).modules() if isinstance(module, nn.Conv2d)]
         for kind in ("relu", "maxout")
