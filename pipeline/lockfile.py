@@ -41,8 +41,11 @@ def mend() -> str | None:
     if not LOCK.is_file():
         return None
     try:
-        if _valid(LOCK.read_bytes()):
+        raw = LOCK.read_bytes()
+        if _valid(raw):
             return None
+        if b"<<<<<<<" in raw:
+            raise PipelineError(f"{LOCK}: has the marks of a merge conflict; resolve it, or take one side's file whole")
         kept = KEPT.read_bytes() if KEPT.is_file() else b""
         if _valid(kept):
             with atomic(LOCK) as file:

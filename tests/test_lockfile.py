@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from pipeline import lockfile
+from pipeline.errors import PipelineError
 from tests.conftest import command, pipeline
 
 LOCK = """schema: '2.0'
@@ -79,6 +80,15 @@ def test_without_a_good_copy_the_file_is_taken_away(here: Path, copy: str | None
     assert "run cache" in (lockfile.mend() or "")
     assert not lockfile.LOCK.exists()
     assert lockfile.mend() is None
+
+
+def test_a_merge_conflict_is_left_to_the_person(here: Path) -> None:
+    kept(LOCK)
+    conflict = LOCK.replace("stages:\n", "stages:\n<<<<<<< HEAD\n")
+    lockfile.LOCK.write_text(conflict)
+    with pytest.raises(PipelineError, match=r"dvc\.lock: has the marks of a merge conflict"):
+        lockfile.mend()
+    assert lockfile.LOCK.read_text() == conflict
 
 
 def test_a_stage_keeps_the_file_only_where_dvc_runs_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

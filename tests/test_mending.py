@@ -62,6 +62,16 @@ def test_a_jpeg_without_its_end_marker_is_the_same_picture(
     assert decoded(raw, shape, *LIMITS).mended is None
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60), st.booleans())
+def test_what_stands_behind_the_end_marker_is_no_damage(more: bytes, progressive: bool) -> None:
+    """Phones put films there, in which any two bytes occur, those that begin a scan as well."""
+    raw = jpeg(progressive)
+    found = decoded(raw + more + b"\xff\xda" + more, None, *LIMITS)
+    np.testing.assert_array_equal(found.pixels, decode(raw, None, *LIMITS))
+    assert found.mended is None
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 20), st.floats(0.2, 0.97), st.booleans())
 def test_a_jpeg_that_is_cut_off_is_never_read_as_if_it_were_whole(seed: int, share: float, progressive: bool) -> None:

@@ -359,6 +359,18 @@ def test_damaged_encrypted_and_unknown_zips_are_one_sentence(tmp_path: Path, com
     assert list((tmp_path / "bad").iterdir()) == []
 
 
+def test_a_tar_whose_last_file_is_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as packed:
+        packed.writestr("b.bin", bytes(100))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        member = tarfile.TarInfo("set/a.zip")
+        member.size = len(inner.getvalue())
+        tar.addfile(member, io.BytesIO(inner.getvalue()))
+    archives.extract(tmp_path / "a.tar", tmp_path / "good")
+    assert (tmp_path / "good" / "set" / "a.zip").read_bytes() == inner.getvalue()
+
+
 def test_what_the_disk_cannot_hold_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tar_gz(tmp_path / "a.tar.gz")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:

@@ -40,7 +40,7 @@ def extract(archive: Path, folder: Path, checksum: str | None = None) -> None:
     temporary = folder / f".unpack-{archive.name}"
     try:
         temporary.mkdir(parents=True)
-        (_unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar)(archive, temporary)
+        (_unpack_zip if _begins(archive, b"PK") else _unpack_tar)(archive, temporary)
         for top in temporary.iterdir():
             if not (folder / top.name).exists():
                 os.replace(top, folder / top.name)
@@ -86,13 +86,17 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
 
 def _opened(archive: Path) -> IO[bytes]:
     """The tar inside, by the first bytes of the file."""
-    with open(archive, "rb") as file:
-        head = file.read(8)
-    if head.startswith(b"\x1f\x8b"):
+    if _begins(archive, b"\x1f\x8b"):
         return cast(IO[bytes], gzip.open(archive))
-    if head.startswith(b"BZh"):
+    if _begins(archive, b"BZh"):
         return cast(IO[bytes], bz2.open(archive))
-    return lzma.open(archive) if head.startswith(b"\xfd7zXZ") else open(archive, "rb")
+    return lzma.open(archive) if _begins(archive, b"\xfd7zXZ") else open(archive, "rb")
+
+
+def _begins(archive: Path, head: bytes) -> bool:
+    """What kind it is stands in its first bytes; at its end, a tar of zips may look like one."""
+    with open(archive, "rb") as file:
+        return file.read(len(head)) == head
 
 
 def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

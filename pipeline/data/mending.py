@@ -6,18 +6,22 @@ any other's, and the image is counted as mended.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
-from pipeline.data.plain_jpeg import BASELINE, END, EXTENDED, LENGTHLESS, PROGRESSIVE, SCAN, START
+from pipeline.data.plain_jpeg import BASELINE, END, EXTENDED, PROGRESSIVE, SCAN, START
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FRAMES = (BASELINE, EXTENDED, PROGRESSIVE)
 NO_END = "JPEG without its end marker"
 KEPT = frozenset([b"tRNS", b"eXIf"])  # of a PNG's ancillary chunks: transparency and orientation change what one sees
+#: A marker other than those without a length; in coded data, 0xFF is followed by zero or by RST0 to RST7.
+MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 #: Bytes of Huffman-coded data that stand for something in any picture that is not yet complete.
 FILLING = b"\x55\xaa\x3c\x5a" * 64
 
@@ -33,8 +37,11 @@ def mended(raw: bytes) -> tuple[bytes, str] | None:
 
 
 def lacks_its_end(raw: bytes) -> bool:
-    """Whether a JPEG has no end marker behind its last scan, though a decoder may have made do without."""
-    return raw.startswith(START) and not raw.endswith(END) and raw.rfind(END) < raw.rfind(bytes([0xFF, SCAN]))
+    """Whether a JPEG has no end marker, though a decoder may have made do without.
+
+    Phones put films and more behind a photograph's end marker: that is none of the picture's business.
+    """
+    return raw.startswith(START) and not raw.endswith(END) and all(marker != END[1] for marker, _ in _markers(raw))
 
 
 def _only_the_end_is_missing(raw: bytes) -> bool:
@@ -51,10 +58,9 @@ def _all_scans_begun(raw: bytes) -> bool:
     ITU-T T.81, B.2.3 and G.1.1: a scan names its components, the coefficients from Ss to Se, and the bit Al that it
     brings them to; without progression there are all of them at once.
     """
-    at, progressive, components = 2, False, set()
+    progressive, components = False, set()
     missing: dict[int, set[int]] = {}
-    while (at := _next_marker(raw, at)) + 4 <= len(raw):
-        marker, body = raw[at + 1], raw[at + 4 : at + 2 + int.from_bytes(raw[at + 2 : at + 4], "big")]
+    for marker, body in _markers(raw):
         if marker in FRAMES and len(body) > 5:
             progressive = marker == PROGRESSIVE
             components = set(body[6::3])
@@ -64,17 +70,20 @@ def _all_scans_begun(raw: bytes) -> bool:
             for component in body[1:-3:2]:
                 if not progressive or low == 0:
                     missing.get(component, set()).difference_update(range(first, last + 1))
-        at += 2 + len(body)
     return bool(components) and not any(missing.values())
 
 
-def _next_marker(raw: bytes, at: int) -> int:
-    """Where the next marker begins that has a length: in coded data, 0xFF is followed by zero or by RST0 to RST7."""
-    while 0 <= (at := raw.find(b"\xff", at)) < len(raw) - 1:
-        if raw[at + 1] not in LENGTHLESS and raw[at + 1] not in (0, 0xFF):
-            return at
-        at += 1
-    return len(raw)
+def _markers(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """The markers of a JPEG and what belongs to each, up to its end marker, which is the last one."""
+    at = 2
+    while (found := MARKER.search(raw, at)) is not None:
+        marker, at = raw[found.start() + 1], found.end()
+        if marker == END[1]:
+            yield marker, b""
+            return
+        length = int.from_bytes(raw[at : at + 2], "big")
+        yield marker, raw[at + 2 : at + length]
+        at += length
 
 
 def _pixels(raw: bytes) -> np.ndarray | None:
