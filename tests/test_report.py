@@ -561,6 +561,14 @@ def test_where_classes_differ_in_size_balanced_errors_and_the_largest_class_stan
     assert {"test_balanced_error", "test_balanced_low", "test_balanced_high"} <= set(columns)
 
 
+@pytest.mark.parametrize("counts", [None, {"train": 8, "val": 1, "test": 2}])
+def test_the_page_says_whether_groups_were_drawn_whole(project: Path, counts: dict[str, int] | None) -> None:
+    fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
+    manifest = json.loads((layout.DATA / "manifest.json").read_text())
+    write_json(layout.DATA / "manifest.json", manifest | {"groups": counts})
+    assert ("in whole groups" in Tags(page()).text) == (counts is not None)
+
+
 def test_where_they_do_not_nothing_is_said_of_it(project: Path) -> None:
     fake_results(project, list("abcdef"), {"hog": 0.5, "lenet5": 0.7})
     text = Tags(page()).text

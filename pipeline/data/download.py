@@ -32,6 +32,24 @@ def ensure(settings: Files, folder: Path, names: Iterable[str]) -> None:
         fetch(settings.url.rstrip("/") + "/" + name, folder / name, settings.checksums[name])
 
 
+def ensure_shards(settings: Files, folder: Path, pattern: str) -> list[Path]:
+    """The files of a data set that lie below `folder`; those with a checksum that are missing are fetched.
+
+    Args:
+        pattern: of their names, such as *.parquet.
+
+    Raises:
+        PipelineError: there is none, and none can be fetched.
+    """
+    missing = [name for name in settings.checksums if not (folder / name).is_file()]
+    if missing or not folder.is_dir():
+        ensure(settings, folder, missing or [pattern])
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    if not found:
+        raise PipelineError(f"{folder}: holds no file {pattern}; put some there")
+    return found
+
+
 def fetch_and_unpack(settings: Files, root: Path, folder: Path) -> None:
     """Make `folder` out of the data set's archives, which lie in `root` or are fetched.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
@@ -44,6 +45,17 @@ def split_of(name: str) -> Split | None:
         if word.endswith(ending) and (found := WORDS.get(word.removesuffix(ending) if ending else word)):
             return found
     return None
+
+
+def split_of_shard(path: Path) -> Split | None:
+    """The split that a file among several spells (train-00000-of-00002.parquet, val-000001.tar), or a folder above it.
+
+    Args:
+        path: below the data set's folder.
+    """
+    stem = re.sub(r"[-_.]?\d+(-of-\d+)?$", "", path.name.split(".", 1)[0])
+    names = [stem, *reversed(path.parent.parts)]
+    return next((split for name in names if (split := split_of(name)) is not None), None)
 
 
 def is_system_folder(name: str) -> bool:

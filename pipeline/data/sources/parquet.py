@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +13,14 @@ import numpy as np
 from pipeline import progress
 from pipeline.data.classes import called, check_number, numbered
 from pipeline.data.decode import Unreadable
-from pipeline.data.download import ensure
-from pipeline.data.folders.names import Split, split_of
+from pipeline.data.download import ensure_shards
+from pipeline.data.folders.names import split_of_shard
 from pipeline.data.groups import groups_of
 from pipeline.data.sources.base import Part, Source
 from pipeline.data.sources.encoded import Raw, Reading, part_of_encoded
 from pipeline.errors import PipelineError
 from pipeline.files import expanded
 from pipeline.settings import Parquet
-
-SHARD = re.compile(r"[-_.]?\d+(-of-\d+)?$")  # train-00000-of-00001, 0000
 
 
 def open_parquet(settings: Parquet, root: Path, reading: Reading) -> Source:
@@ -36,12 +33,7 @@ def open_parquet(settings: Parquet, root: Path, reading: Reading) -> Source:
             there is no train among the splits; there is one class only.
     """
     folder = root / expanded(settings.path)
-    missing = [name for name in settings.checksums if not (folder / name).is_file()]
-    if missing or not folder.is_dir():
-        ensure(settings, folder, missing or ["*.parquet"])
-    shards = [Shard.open(path, folder) for path in sorted(folder.rglob("*.parquet")) if path.is_file()]
-    if not shards:
-        raise PipelineError(f"{folder}: holds no file *.parquet; put some there")
+    shards = [Shard.open(path, folder) for path in ensure_shards(settings, folder, "*.parquet")]
     columns = _Columns.find(shards[0], settings, f"{reading.key}.columns")
     by_split = _by_split(shards, folder)
     values = {split: [shard.column(columns.label) for shard in found] for split, found in by_split.items()}
@@ -175,18 +167,13 @@ def _one(shard: Shard, wanted: str | None, found: Sequence[str], columns: Sequen
 def _by_split(shards: Sequence[Shard], folder: Path) -> dict[str, list[Shard]]:
     found: dict[str, list[Shard]] = {}
     for shard in shards:
-        found.setdefault(_split(shard.path.relative_to(folder)) or "all", []).append(shard)
+        found.setdefault(split_of_shard(shard.path.relative_to(folder)) or "all", []).append(shard)
     if "all" in found and len(found) > 1:
         raise PipelineError(
             f"{found['all'][0].path}: its name and its folder spell no split, but others do "
             f"({', '.join(found)}); name it after train, val or test, or take it away"
         )
     return found
-
-
-def _split(path: Path) -> Split | None:
-    names = [SHARD.sub("", path.stem), *(part for part in reversed(path.parent.parts))]
-    return next((split for name in names if (split := split_of(name)) is not None), None)
 
 
 def _classes(

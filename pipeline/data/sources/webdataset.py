@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,14 @@ import numpy as np
 
 from pipeline.data.classes import called, numbered
 from pipeline.data.decode import Unreadable, extensions
-from pipeline.data.download import ensure
-from pipeline.data.folders.names import split_of
+from pipeline.data.download import ensure_shards
+from pipeline.data.folders.names import split_of_shard
 from pipeline.data.groups import groups_of
 from pipeline.data.sources.base import Part, Source
 from pipeline.data.sources.encoded import Raw, Reading, part_of_encoded
 from pipeline.errors import PipelineError
 from pipeline.files import expanded, printable
 from pipeline.settings import WebDataset
-
-SHARD = re.compile(r"[-_.]?\d+$")  # train-000000
 
 
 @dataclass(frozen=True)
@@ -68,17 +65,12 @@ def open_webdataset(settings: WebDataset, root: Path, reading: Reading) -> Sourc
         PipelineError: a tar is damaged or compressed; an example has no label; there is no train among the splits.
     """
     folder = root / expanded(settings.path)
-    missing = [name for name in settings.checksums if not (folder / name).is_file()]
-    if missing or not folder.is_dir():
-        ensure(settings, folder, missing or ["*.tar"])
-    tars = sorted(path for path in folder.rglob("*.tar*") if path.is_file())
-    if not tars:
-        raise PipelineError(f"{folder}: holds no file *.tar; put some there")
+    tars = ensure_shards(settings, folder, "*.tar*")
     by_split: dict[str, list[Example]] = {}
     others = 0
     for tar in tars:
         found, passed = _examples(tar, folder, settings, f"{reading.key}.label")
-        by_split.setdefault(_split(tar.relative_to(folder)) or "all", []).extend(found)
+        by_split.setdefault(split_of_shard(tar.relative_to(folder)) or "all", []).extend(found)
         others += passed
     if ("all" in by_split) == bool(by_split.keys() - {"all"}) or not {"all", "train"} & by_split.keys():
         raise PipelineError(
@@ -172,9 +164,3 @@ def _label(path: Path, name: str, members: Mapping[str, Member], wanted: str | N
     if isinstance(value, (list, dict)) or str(value) == "":
         raise PipelineError(f"{path}: {name}.{ending} holds {value!r}, which is no name of a class; correct it")
     return str(value)
-
-
-def _split(path: Path) -> str | None:
-    stem = path.name.split(".", 1)[0]
-    names = [SHARD.sub("", stem), *reversed(path.parent.parts)]
-    return next((split for name in names if (split := split_of(name)) is not None), None)
