@@ -43,7 +43,8 @@ def write_data(classes: Sequence[str], counts: dict[str, int], side: int) -> dic
     manifest = {
         "dataset": "synthetic", "description": "Crops of three photographs, scores drawn at random.", "synthetic": True,
         "notes": ["Nothing here was trained."], "classes": list(classes), "image_shape": [side, side, 3],
-        "grey": False, "given_splits": ["test"], "groups": None, "splits": described, "skipped_count": 0, "skipped": [],
+        "grey": False, "given_splits": ["test"], "groups": None, "folds": 0, "splits": described, "skipped_count": 0,
+        "skipped": [],
         "duplicates": {"policy": "report", "counts": {}, "dropped": {}, "pairs": []},
     }  # fmt: skip
     write_json(layout.DATA / "manifest.json", manifest)

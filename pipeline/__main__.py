@@ -99,6 +99,14 @@ def cnn(network: Network) -> None:
 
 
 @app.command()
+def folds() -> None:
+    """Cross-validate every method over all images, on sets that are too small for one test split."""
+    from pipeline.stages.folds import run
+
+    run()
+
+
+@app.command()
 def kernels(network: Network) -> None:
     """Draw what one trained network sees, for the report."""
     from pipeline.stages.kernels import run

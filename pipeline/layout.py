@@ -20,6 +20,7 @@ SUMMARY = REPORTS / "summary.md"
 CHARTS = REPORTS / "charts"
 
 PICTURES = RESULTS / "pictures"
+FOLDS = RESULTS / "folds"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")

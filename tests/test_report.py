@@ -58,7 +58,7 @@ def fake_results(
     skipped = [{"split": "train", "id": "<img src=x onerror=alert(1)>.png", "reason": "damaged & empty"}]
     manifest = {
         "dataset": "photos", "description": "<em>Test</em> data.", "synthetic": False, "notes": [],
-        "classes": classes, "image_shape": [24, 24, 3], "grey": False, "given_splits": [], "groups": None,
+        "classes": classes, "image_shape": [24, 24, 3], "grey": False, "given_splits": [], "groups": None, "folds": 0,
         "splits": manifest_splits, "skipped_count": 1, "skipped": skipped,
         "duplicates": {"policy": "report", "counts": {"near: test in train": 1}, "dropped": {}, "pairs": [
             {"kind": "near", "image": "<b>", "split": "test", "twin": "&amp;", "twin_split": "train"}]},

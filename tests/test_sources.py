@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.server
 import io
 import shutil
 import struct
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from pipeline.data.sources.digits import open_digits
 from pipeline.data.sources.idx import open_idx, read_idx
 from pipeline.errors import PipelineError
 from pipeline.settings import STILL, Cifar, Digits, Idx
+from tests.server import Server
 
 RANDOM = np.random.default_rng(0)
 
@@ -189,45 +188,6 @@ def test_digits_use_the_whole_range() -> None:
 
 
 # --------------------------------------------------------------------------------------------------- downloads
-
-
-class Server:
-    """Serves bytes on loopback, with ranges; can break off after some bytes."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        self.files = files
-        self.break_after: int | None = None
-        self.ranges: list[str | None] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = outer.files.get(self.path)
-                wanted = self.headers.get("Range")
-                outer.ranges.append(wanted)
-                if body is None:
-                    self.send_error(404)
-                    return
-                start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-                if start >= len(body):
-                    self.send_error(416)
-                    return
-                self.send_response(206 if wanted else 200)
-                self.send_header("Content-Length", str(len(body) - start))
-                self.end_headers()
-                end = len(body) if outer.break_after is None else start + outer.break_after
-                self.wfile.write(body[start:end])
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ data/manifest.json            classes, counts, source, fingerprints, skipped ima
 data/{train,val,test}/images.npy    uint8 (N, H, W, 3), RGB, memory-mapped on reading
 data/{train,val,test}/labels.npy    int64 (N,)
 data/{train,val,test}/ids.json      N stable names
+data/{train,val,test}/folds.npz     where images are cross-validated: int64 (N,) twice; see load_folds
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy as np
 
 from pipeline import layout
 from pipeline.errors import PipelineError
-from pipeline.files import read_json
+from pipeline.files import read_arrays, read_json
 
 SPLITS = ("train", "val", "test")
-MANIFEST = {"dataset", "classes", "splits", "grey", "notes"}  # what every manifest has
+MANIFEST = {"dataset", "classes", "splits", "grey", "notes", "folds"}  # what every manifest has
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,23 @@ def load_split(name: str, folder: Path = layout.DATA) -> Split:
     if images.ndim != 4 or images.shape[-1] != 3 or not len(images) == len(labels) == len(ids):
         raise PipelineError(f"{where}: images, labels and ids don't fit together; rerun the stage prepare")
     return Split(name, images, labels, ids)
+
+
+def load_folds(split: Split, folder: Path = layout.DATA) -> tuple[np.ndarray, np.ndarray]:
+    """Which fold's test each image of a split is, and which images stay together (groups, copies), int64 (N,) each.
+
+    Raises:
+        PipelineError: the file is missing, damaged, or of other images.
+    """
+    path = folder / split.name / "folds.npz"
+    arrays = read_arrays(path, "prepare")
+    try:
+        folds, together = arrays["folds"], arrays["together"]
+    except KeyError as error:
+        raise PipelineError(f"{path}: is of another version; rerun the stage prepare") from error
+    if not folds.shape == together.shape == (len(split),):
+        raise PipelineError(f"{path}: is of other images than those beside it; rerun the stage prepare")
+    return folds, together
 
 
 class ImageWriter:

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
+from pipeline.data.folds import Folds, fold_all
 from pipeline.data.intake import Intake
 from pipeline.data.planning import Grouped, plan_splits
 from pipeline.data.sources import Source, open_source
@@ -43,9 +44,11 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
         dropped = _drop(splits, twins, policy, temporary)
         _check_filled(splits, source.classes)
         found = {"policy": policy, "counts": _count(twins.pairs), "dropped": dropped, "pairs": named}
-        manifest = _manifest(settings, source, splits, found, grouped)
+        drawn = fold_all(settings, source, splits)
+        manifest = _manifest(settings, source, splits, found, grouped, drawn)
         for name, split in splits.items():
             packing.finish(split, temporary / name)
+        drawn.write(splits, temporary)
         write_json(temporary / "manifest.json", manifest)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
@@ -139,6 +142,7 @@ def _manifest(
     splits: dict[str, packing.Packed],
     found: dict[str, Any],
     grouped: Grouped,
+    folds: Folds,
 ) -> dict[str, Any]:
     skipped = [{"split": name, **image} for name, split in splits.items() for image in split.skipped]
     grey = all(split.grey for split in splits.values())
@@ -154,7 +158,8 @@ def _manifest(
         "dataset": settings.dataset,
         "description": source.description,
         "synthetic": source.synthetic,
-        "notes": [*source.notes, *grouped.notes, *_about_files(splits)],
+        "notes": [*source.notes, *grouped.notes, *folds.notes, *_about_files(splits)],
+        "folds": folds.count,
         "groups": grouped.counts,
         "left_out": source.left_out,
         "licence": settings.source.licence,

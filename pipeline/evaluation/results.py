@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline import catalogue, layout, progress
 from pipeline.catalogue import Method
+from pipeline.cross_validation.kept import Kept, read
 from pipeline.data.contract import Split, load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import Cost, read_cost, read_scores
@@ -75,12 +76,14 @@ class Outcome:
         splits: val and test.
         results: of the methods that can be used, oldest first.
         failed: for each other selected method a sentence that says which file is at fault and which stage to rerun.
+        folds: what cross-validation left; None where there was none.
     """
 
     manifest: dict[str, Any]
     splits: dict[str, Split]
     results: list[Result]
     failed: dict[str, str]
+    folds: Kept | None = None
 
 
 def load(settings: Settings) -> Outcome:
@@ -94,7 +97,9 @@ def load(settings: Settings) -> Outcome:
     results, failed = _read_all(settings, splits, len(manifest["classes"]))
     if not results:
         raise PipelineError(f"no method has a result that can be used; the first: {next(iter(failed.values()))}")
-    return Outcome(manifest, splits, results, failed)
+    methods = [method.key for method in catalogue.by_year(settings.selected)]
+    folds = read(methods, len(manifest["classes"])) if manifest["folds"] else None
+    return Outcome(manifest, splits, results, failed, folds)
 
 
 def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> tuple[list[Result], dict[str, str]]:

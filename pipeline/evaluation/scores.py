@@ -63,7 +63,7 @@ def write_result(
     """
     arrays: dict[str, np.ndarray] = {}
     for name, values in scores.items():
-        _check(values, len(splits[name]), None, f"{folder.name}'s scores for {name}")
+        check(values, len(splits[name]), None, f"{folder.name}'s scores for {name}")
         arrays[name] = values.astype(np.float32)
         arrays[f"{name}_ids"] = np.array(splits[name].ids)
     for name, values in (strangeness or {}).items():
@@ -84,7 +84,7 @@ def read_scores(folder: Path, splits: dict[str, Split], classes: int, stage: str
     for name, split in splits.items():
         if name not in arrays or f"{name}_ids" not in arrays:
             raise PipelineError(f"{path}: has no scores for {name}; rerun the stage {stage}")
-        _check(arrays[name], len(split), classes, str(path))
+        check(arrays[name], len(split), classes, str(path))
         if arrays[f"{name}_ids"].tolist() != split.ids:
             raise PipelineError(f"{path}: was made for other images than those in data/{name}; rerun the stage {stage}")
     return {name: arrays[name] for name in splits}
@@ -122,7 +122,15 @@ def read_cost(folder: Path, stage: str) -> Cost:
         ) from error
 
 
-def _check(values: np.ndarray, count: int, classes: int | None, where: str) -> None:
+def check(values: np.ndarray, count: int, classes: int | None, where: str) -> None:
+    """Scores must be finite and of this shape.
+
+    Args:
+        where: they stand; begins the sentence.
+
+    Raises:
+        PipelineError: they are not.
+    """
     if values.ndim != 2 or len(values) != count or (classes is not None and values.shape[1] != classes):
         wanted = f"{count}×{classes or 'classes'}"
         raise PipelineError(f"{where}: have the shape {values.shape}, expected {wanted}; rerun its stage")

@@ -12,14 +12,15 @@ from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics, significance
 from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
+from pipeline.evaluation.cross_validated import cross_validated
+from pipeline.evaluation.error_rates import balanced_of, errors_of
 from pipeline.evaluation.results import Outcome
 from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 3  # of metrics.json
+VERSION = 4  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
-TOP_5_NEEDS = 6  # classes: with five, five guesses are always right
 
 
 def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Confidence]) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "fingerprints": {name: split["fingerprint"] for name, split in outcome.manifest["splits"].items()},
         "methods": methods,
         "failed": outcome.failed,
+        "cross_validation": cross_validated(outcome.folds, confidence),
     }
 
 
@@ -93,14 +95,6 @@ def class_sizes(outcome: Outcome) -> dict[str, Any]:
     errors = {name: round(100 * float((split.labels != largest).mean()), 4) for name, split in outcome.splits.items()}
     majority = {"class": outcome.manifest["classes"][largest], **errors}
     return {"ratio": round(ratio, 4), "skewed": ratio > SKEWED, "majority": majority}
-
-
-def balanced_of(ranks: np.ndarray, labels: np.ndarray, classes: int, confidence: float) -> dict[str, float]:
-    """Balanced top-1 error in percent with its interval; see metrics.balanced_error."""
-    found = metrics.balanced_error(ranks > 0, labels, classes, confidence)
-    return {
-        f"balanced_{name}": round(100 * value, 4) for name, value in zip(("error", "low", "high"), found, strict=True)
-    }
 
 
 def read_summary(path: Path) -> dict[str, Any]:
@@ -126,23 +120,6 @@ def checked(summary: Any, where: str) -> dict[str, Any]:
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     """Top-1 test errors by method: the columns of `dvc exp show` and the rows of `dvc metrics diff`."""
     return {key: values["test"]["top1_error"] for key, values in summary["methods"].items()}
-
-
-def errors_of(ranks: np.ndarray, classes: int, confidence: float) -> dict[str, float | None]:
-    """Top-1 and top-5 error in percent with Wilson's intervals; top-5 is None with fewer than six classes.
-
-    Args:
-        ranks: int (N,), of the true classes; see metrics.ranks.
-    """
-    errors: dict[str, float | None] = {}
-    for k in (1, 5):
-        applies = k == 1 or classes >= TOP_5_NEEDS
-        wrong = int((ranks >= k).sum())
-        low, high = metrics.wilson_interval(wrong, len(ranks), confidence)
-        values = {"error": wrong / len(ranks), "low": low, "high": high}
-        for name, value in values.items():
-            errors[f"top{k}_{name}"] = round(100 * value, 4) if applies else None
-    return errors
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pipeline.data.contract import Split, TrainingData, load_manifest, load_spli
 from pipeline.evaluation import metrics
 from pipeline.evaluation.calibration import calibrate
 from pipeline.evaluation.environment import versions
+from pipeline.evaluation.error_rates import errors_of
 from pipeline.evaluation.scores import Cost, write_result
-from pipeline.evaluation.summary import errors_of
 from pipeline.models.card import Costs, Errors, Unlike
 from pipeline.models.familiarity import Familiarity
 from pipeline.models.fitted import Fitted

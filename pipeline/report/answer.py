@@ -26,7 +26,11 @@ def error_of(summary: dict[str, Any], result: Result, split: str = "test") -> fl
 
 
 def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
-    """Which era wins here, by how much, how surely, at what cost."""
+    """Which era wins here, by how much, how surely, at what cost.
+
+    Args:
+        labels: of test, int (N,).
+    """
     old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
     if old is None or new is None:
         one = old or new
@@ -54,7 +58,7 @@ def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[
             f"A difference like this on the same images can be chance (McNemar's test, p {p_value(p)}); "
             "more test images would tell."
         )
-    return [verdict, *_skew(summary), _price(summary, old, new)]
+    return [verdict, *_cross_validated(summary), *_skew(summary), _price(summary, old, new)]
 
 
 def _with_interval(summary: dict[str, Any], result: Result) -> str:
@@ -62,6 +66,35 @@ def _with_interval(summary: dict[str, Any], result: Result) -> str:
     return (
         f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images "
         f"({100 * summary['confidence']:.0f} % interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
+    )
+
+
+def _cross_validated(summary: dict[str, Any]) -> list[str]:
+    """The eras over all images, each of which was test once."""
+    found = summary["cross_validation"]
+    if not found or found["p_equal"] is None:
+        return []
+    eras, p = found["eras"], found["p_equal"]
+    old, new = _era(eras["hand-crafted"], "The best hand-crafted method"), _era(eras["learned"], "the best network")
+    networks_lead = eras["learned"]["top1_error"] < eras["hand-crafted"]["top1_error"]
+    if p < 1 - summary["confidence"]:
+        verdict = f"So the {'networks' if networks_lead else 'hand-crafted features'} win on all images"
+    else:
+        verdict = "So nothing is decided on all images either, and more of them would tell"
+    return [
+        f"Test has only {summary['images']['test']:,} images, so each of all {found['images']:,} was test once "
+        f"(cross-validation in {found['folds']} folds: it was scored by models that had not seen it). "
+        f"{old}, and {new}. {verdict} (McNemar's test, p {p_value(p)}). "
+        "The best method for a fold was chosen on the other folds."
+    ]
+
+
+def _era(values: dict[str, Any], name: str) -> str:
+    """One era's error over all images, and which methods stood for it."""
+    titles = dict.fromkeys(catalogue.BY_KEY[key].title for key in values["chosen"])
+    return (
+        f"{name} ({' or '.join(titles)}) errs on {tenths(values['top1_error'])} % "
+        f"({tenths(values['top1_low'])} to {tenths(values['top1_high'])})"
     )
 
 

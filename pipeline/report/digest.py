@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.evaluation import cross_validated
 from pipeline.report.charts.base import Chart
 from pipeline.report.words import cell, milliseconds, seconds
 
@@ -41,12 +42,31 @@ def digest(
     lines += [_row(_cells(row, skewed)) for row in rows]
     lines += [_row(["failed", title, *[""] * (len(columns) - 3), _plain(why)]) for title, why in failed.items()]
     places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
+    lines += _folds(summary)
     lines += ["", f"Intervals are Wilson's at {100 * summary['confidence']:.0f} %; {places}.", ""]
     lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
     images = summary["images"]
     counts = f"{images['train']:,} training, {images['val']:,} val and {images['test']:,} test images"
     lines += [f"{counts} of {summary['classes']} classes; budget {summary['budget']}, seed {summary['seed']}.", ""]
     return "\n".join([*lines, *(f"- {_plain(limit)}" for limit in limits)]) + "\n"
+
+
+def _folds(summary: dict[str, Any]) -> list[str]:
+    """A second table where images were cross-validated."""
+    found = summary["cross_validation"]
+    if not found:
+        return []
+    skewed = summary["class_sizes"]["skewed"]
+    measures = ("top1", "balanced", "top5") if skewed else ("top1", "top5")
+    named = {"top1": "top-1 error %", "balanced": BALANCED, "top5": "top-5 error %"}
+    columns = ["place", "method", *(named[measure] for measure in measures)]
+    head = f"All {found['images']:,} images, each scored by models that had not seen it ({found['folds']} folds):"
+    body = [
+        _row([_place(row), _plain(row["title"]), *(_error(row, measure, "") for measure in measures)])
+        for row in cross_validated.rows(found)
+    ]
+    failed = [line for why in found["failed"].values() for line in ("", f"Left out: {_plain(why)}")]
+    return ["", head, "", _row(columns), _row(["---"] * len(columns)), *body, *failed]
 
 
 def on_white(svg: str) -> str:
@@ -56,9 +76,8 @@ def on_white(svg: str) -> str:
 
 
 def _cells(row: dict[str, Any], skewed: bool) -> list[str]:
-    first, last = row["first_place"], row["last_place"]
     return [
-        str(first) if first == last else f"{first}–{last}",
+        _place(row),
         row["title"],
         str(row["year"]),
         "by hand" if row["era"] == "hand-crafted" else "learned",
@@ -70,8 +89,13 @@ def _cells(row: dict[str, Any], skewed: bool) -> list[str]:
     ]
 
 
-def _error(row: dict[str, Any], measure: str) -> str:
-    error, low, high = (row[f"test_{measure}_{name}"] for name in ("error", "low", "high"))
+def _place(row: dict[str, Any]) -> str:
+    first, last = row["first_place"], row["last_place"]
+    return str(first) if first == last else f"{first}–{last}"
+
+
+def _error(row: dict[str, Any], measure: str, split: str = "test_") -> str:
+    error, low, high = (row[f"{split}{measure}_{name}"] for name in ("error", "low", "high"))
     return "–" if error is None else f"{cell(error)} ({cell(low)}–{cell(high)})"
 
 

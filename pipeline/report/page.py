@@ -16,6 +16,7 @@ import numpy as np
 from pipeline import catalogue, layout
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
+from pipeline.evaluation import cross_validated
 from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
@@ -48,6 +49,7 @@ DOWNLOADS = {
     "risk_coverage.csv": layout.PLOTS / "risk_coverage.csv",
     "metrics.json": layout.METRICS,
 }
+FOLDS = "cross_validation.csv"  # there where there was any
 
 
 def write_page(content: dict[str, Any], target: Path) -> None:
@@ -98,6 +100,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "summary": summary,
         "manifest": outcome.manifest,
         "answer": answer(summary, results, test.labels),
+        "folds": cross_validated.rows(summary["cross_validation"]) if summary["cross_validation"] else [],
         **_ranking(rows, summary),
         **_learning(),
         "families": FAMILIES,
@@ -129,9 +132,14 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,
         "vega": vega_script(),
-        "downloads": {name: _download(path) for name, path in DOWNLOADS.items()},
+        "downloads": {name: _download(path) for name, path in _downloads(summary).items()},
         "faults": faults.sentences,
     }  # fmt: skip
+
+
+def _downloads(summary: dict[str, Any]) -> dict[str, Path]:
+    more = {FOLDS: layout.TABLES / FOLDS} if summary["cross_validation"] else {}
+    return DOWNLOADS | more
 
 
 def _agreeing(summary: dict[str, Any], outcome: Outcome) -> tuple[dict[str, Any], Outcome]:

@@ -199,14 +199,30 @@ class ParquetColumns(Section):
     group: str | None
 
 
+class Hub(Section):
+    """A data set of the Hugging Face hub: its name, a commit (40 digits), and which of its files (*.parquet)."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    revision: str | None
+    files: str
+
+
 class Parquet(OwnNames):
     """Tables of images' bytes and labels, as the Hugging Face hub stores data sets.
 
-    `columns`: of images, labels and groups; null: as the files' own description says (`group`: none).
+    `columns`: of images, labels and groups; null: as the files' own description says (`group`: none). `hub`: where the
+    files come from when they are not there, instead of `url` and `checksums`.
     """
 
     source: Literal["parquet"]
+    hub: Hub | None
     columns: ParquetColumns
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Parquet:
+        if self.hub is not None and self.url is not None:
+            raise ValueError("`hub` and `url` both say where the files come from: give one of them")
+        return self
 
 
 class WebDataset(OwnNames):
@@ -233,6 +249,7 @@ class Prepare(Section):
     val_fraction: Fraction
     test_fraction: Fraction
     train_limit: Positive | None
+    folds: Literal["auto", 0] | Annotated[int, Field(ge=2)]
     duplicates: Literal["auto", "report", "drop_exact", "drop_near"]
     on_bad_image: Literal["skip", "fail"]
     max_bad_percent: Annotated[float, Field(ge=0, le=100)]

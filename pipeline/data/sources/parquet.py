@@ -16,6 +16,7 @@ from pipeline.data.decode import Unreadable
 from pipeline.data.download import ensure_shards
 from pipeline.data.folders.names import split_of_shard
 from pipeline.data.groups import groups_of
+from pipeline.data.hub import ensure_hub
 from pipeline.data.sources.base import Part, Source
 from pipeline.data.sources.encoded import Raw, Reading, part_of_encoded
 from pipeline.errors import PipelineError
@@ -29,10 +30,12 @@ def open_parquet(settings: Parquet, root: Path, reading: Reading) -> Source:
     Splits are in the names of files (train-00000-of-00002.parquet) or of their folders (train/0000.parquet).
 
     Raises:
-        PipelineError: pyarrow is not there; a file is damaged; it is not clear which columns hold images and labels;
-            there is no train among the splits; there is one class only.
+        PipelineError: pyarrow is not there; the hub has no such files; a file is damaged; it is not clear which columns
+            hold images and labels; there is no train among the splits; there is one class only.
     """
     folder = root / expanded(settings.path)
+    if settings.hub is not None:
+        ensure_hub(settings.hub, folder, f"{reading.key}.hub")
     shards = [Shard.open(path, folder) for path in ensure_shards(settings, folder, "*.parquet")]
     columns = _Columns.find(shards[0], settings, f"{reading.key}.columns")
     by_split = _by_split(shards, folder)
