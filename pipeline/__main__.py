@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cores import limit_threads
 from pipeline.errors import PipelineError
 
 app = typer.Typer(
@@ -250,6 +251,7 @@ def mend() -> None:
 
 def main() -> None:
     """Run a command; what a person can put right is one sentence and exit code 1."""
+    limit_threads()
     try:
         if "DVC_STAGE" in os.environ:
             from pipeline.lockfile import keep

@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import Literal
 
 import cv2
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.descriptors.grid import BINS, Axis, axis
 from pipeline.parallel import slices, threads
 
@@ -158,14 +158,14 @@ def _describe(
         first = past
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _direction_planes(images: np.ndarray, planes: np.ndarray) -> None:
     """Direction planes of a few images, float32 (n, H, W) → (n, H, W, 8)."""
     for n in range(len(images)):
         _directions_of(images[n], planes[n])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _layer(
     planes: np.ndarray,
     row_starts: np.ndarray,
@@ -192,7 +192,7 @@ def _layer(
         _assemble(sums, row_index, column_index, weights, root, first, descriptors[n], norms[n])
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz", "arcp"})
+@compiled(forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz", "arcp"})
 def _directions_of(image: np.ndarray, planes: np.ndarray) -> None:
     """Gradient magnitude of every pixel, shared between its two nearest directions: into (H, W, 8).
 
@@ -237,7 +237,7 @@ def _directions_of(image: np.ndarray, planes: np.ndarray) -> None:
                 line[x, direction] = m * max(np.float32(0), one - away)
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz"})
+@compiled(forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz"})
 def _sum_along_x(
     planes: np.ndarray, starts: np.ndarray, kernel_of: np.ndarray, kernels: np.ndarray, out: np.ndarray
 ) -> None:
@@ -262,7 +262,7 @@ def _sum_along_x(
                 out[y, column * DIRECTIONS + direction] = sums[direction]
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz"})
+@compiled(forceinline=True, fastmath={"contract", "nnan", "ninf", "nsz"})
 def _sum_along_y(
     across: np.ndarray, starts: np.ndarray, kernel_of: np.ndarray, kernels: np.ndarray, out: np.ndarray
 ) -> None:
@@ -278,7 +278,7 @@ def _sum_along_y(
                 total[i] += weight * line[i]
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "ninf", "nsz"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract", "nnan", "ninf", "nsz"})
 def _assemble(
     sums: np.ndarray,
     row_index: np.ndarray,

@@ -7,9 +7,9 @@ SIFT bin's centre, cut off at the image's edges.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.descriptors.dense_sift import frame_count
 from pipeline.descriptors.grid import BINS, Axis, axis
 from pipeline.parallel import slices, threads
@@ -57,7 +57,7 @@ def cells_of(frames: Axis, length: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.stack([start, start + frames.bin_size], axis=1), 0, length), index
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _layer(
     images: np.ndarray,
     rows: np.ndarray,
@@ -88,7 +88,7 @@ def _layer(
                 at += 1
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _integrate(image: np.ndarray, integral: np.ndarray) -> None:
     """Integral image of three channels and of their squares: (H, W, 3) → (H + 1, W + 1, 6)."""
     height, width, _ = image.shape
@@ -104,7 +104,7 @@ def _integrate(image: np.ndarray, integral: np.ndarray) -> None:
                 integral[y + 1, x + 1, s] = integral[y, x + 1, s] + running[s]
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _statistics(integral: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
     """Mean and deviation of every cell."""
     for row in range(len(rows)):

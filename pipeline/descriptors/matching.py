@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
+
+from pipeline.compiled import compiled
 
 FEWEST = 3  # matches that a rotation, scale and shift can be checked with: two fix it, one more confirms it
 
@@ -77,8 +78,8 @@ def verified(source: np.ndarray, target: np.ndarray, pixels: float) -> np.ndarra
     return np.asarray(inliers[:, 0] > 0)
 
 
-@numba.njit(nogil=True, cache=True)
-def _best_two(distances: np.ndarray, bounds: np.ndarray, limit: float, out: np.ndarray) -> None:
+@compiled()
+def _best_two(distances: np.ndarray, bounds: np.ndarray, limit: float | np.float32, out: np.ndarray) -> None:
     """The ratio test in every image of the gallery, on squared distances."""
     for image in range(len(out)):
         first, past = bounds[image], bounds[image + 1]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
 from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.encoding.kmeans import inertia, k_means
@@ -94,7 +94,7 @@ class WordCounter:
         return np.asarray(self.regions.members.astype(np.float32) @ cells)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _vote(closeness: np.ndarray, where: np.ndarray, sharpness: float, neighbours: int, cells: np.ndarray) -> None:
     """Soft votes: the nearest words are found by insertion, since they are few."""
     best = np.empty(neighbours, np.float32)

@@ -9,9 +9,9 @@ both for every component and dimension: 2·K·D numbers a region. Then the signe
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.encoding.gmm import Expectation, Mixture
 from pipeline.encoding.regions import Regions
 
@@ -74,7 +74,7 @@ class FisherEncoder:
         return out.reshape(-1)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _gradients(
     mass: np.ndarray,
     moments: np.ndarray,
@@ -100,7 +100,7 @@ def _gradients(
             out[half + k * dimensions + d] = by_deviation * (second * precision * precision - total)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _power_and_norm(vector: np.ndarray) -> None:
     """Signed square root, then L2 norm; the squares of the roots sum to Σ|v|."""
     total = np.float32(0)
@@ -112,7 +112,7 @@ def _power_and_norm(vector: np.ndarray) -> None:
         vector[i] = root if vector[i] > 0 else -root
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _normalise(vector: np.ndarray) -> None:
     total = np.float32(0)
     for i in range(len(vector)):

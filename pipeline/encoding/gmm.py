@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.encoding.kmeans import k_means, nearest
 from pipeline.encoding.lanes import LANES, add_weighted, aligned, at_least, lowest_bit
 from pipeline.parallel import one_blas_thread, slices, threads
@@ -153,7 +153,7 @@ class Expectation:
             Σ log p(x).
         """
         components, double = self._linear.shape
-        features, room, *lists = self._workspace()
+        features, room, members, shares = self._workspace()
         log_likelihood = 0.0
         for start in range(0, len(x), ROWS):
             rows = x[start : start + ROWS]
@@ -162,7 +162,7 @@ class Expectation:
             features[: len(rows), : double // 2] = rows
             np.multiply(rows, rows, out=features[: len(rows), double // 2 : double])
             np.matmul(self._linear, features[:whole, :double].T, out=logits)
-            log_likelihood += _accumulate(logits, self._constant, features, len(rows), *lists, mass, moments)
+            log_likelihood += _accumulate(logits, self._constant, features, len(rows), members, shares, mass, moments)
         return log_likelihood
 
     def _workspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -175,7 +175,7 @@ class Expectation:
         return self._thread.workspace
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz", "arcp"})
+@compiled(fastmath={"reassoc", "contract", "nnan", "nsz", "arcp"})
 def _accumulate(
     logits: np.ndarray,
     constant: np.ndarray,
@@ -224,7 +224,7 @@ def _accumulate(
     return log_likelihood
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _survivors(
     logits: np.ndarray, constant: np.ndarray, count: int, rows: np.ndarray, share: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:
@@ -256,7 +256,7 @@ def _survivors(
     return top
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _exponentials(values: np.ndarray, count: int) -> np.float32:
     """Replace the first numbers, between −14 and 0, by their exponentials; gives the sum.
 
@@ -295,7 +295,7 @@ def _floor(x: np.ndarray) -> float:
     return max(VARIANCE_FLOOR * float(np.var(x, axis=0, dtype=np.float64).max()), 1e-12)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add_moments(x: np.ndarray, index: np.ndarray, moments: np.ndarray) -> None:
     dimensions = x.shape[1]
     for n in range(len(x)):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from pipeline.compiled import compiled
 
 
 @intrinsic
@@ -41,13 +42,13 @@ def to_half(values: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _encode(values: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(values)):
         out[i] = _half_bits(values[i])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def decode_part(halves: np.ndarray, first_row: int, first_column: int, mean: np.ndarray, out: np.ndarray) -> None:
     """Part of an array to float32, minus a mean.
 

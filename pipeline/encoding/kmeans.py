@@ -9,9 +9,9 @@ each sample is compared with all centres once, as one matrix product, and then a
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.randomness import generator
 
@@ -120,7 +120,7 @@ def _average(x: np.ndarray, index: np.ndarray, clusters: int) -> np.ndarray:
     return means
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add_rows(x: np.ndarray, index: np.ndarray, sums: np.ndarray) -> None:
     for n in range(len(x)):
         total = sums[index[n]]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.encoding.lanes import LANES
 from pipeline.errors import PipelineError
 from pipeline.parallel import slices, threads
@@ -104,7 +104,7 @@ def _prepared(centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(centroids.transpose(0, 2, 1)), half_squares
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _assign(x: np.ndarray, transposed: np.ndarray, half_squares: np.ndarray, codes: np.ndarray) -> None:
     """The nearest centroid of every group of every vector: ½|c|² − x·c is smallest."""
     groups = len(transposed)
@@ -116,7 +116,7 @@ def _assign(x: np.ndarray, transposed: np.ndarray, half_squares: np.ndarray, cod
                 codes[n, g] = _smallest(distance)
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _distances(x: np.ndarray, g: int, c: np.ndarray, h: np.ndarray, distance: np.ndarray) -> None:
     """Of one group of one vector to its centroids c (G, 256)."""
     width = len(c)
@@ -134,7 +134,7 @@ def _distances(x: np.ndarray, g: int, c: np.ndarray, h: np.ndarray, distance: np
                 distance[k] -= v[d] * c[d, k]
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract", "nnan", "nsz"})
 def _smallest(distance: np.ndarray) -> int:
     """The first place of the smallest number; each of the LANES keeps its own smallest on the way."""
     least = np.empty(LANES, np.float32)
@@ -153,7 +153,7 @@ def _smallest(distance: np.ndarray) -> int:
     return place
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _average(x: np.ndarray, codes: np.ndarray, centroids: np.ndarray) -> None:
     """Move every centroid to the mean of its vectors; one without any stays."""
     groups, clusters, width = centroids.shape
@@ -173,7 +173,7 @@ def _average(x: np.ndarray, codes: np.ndarray, centroids: np.ndarray) -> None:
                     centroids[g, k, d] = sums[k, d] / counts[k]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def decode_part(
     codes: np.ndarray, centroids: np.ndarray, first_row: int, first_column: int, mean: np.ndarray, out: np.ndarray
 ) -> None:

@@ -6,9 +6,9 @@ each centre's part brought to the same length (intra-normalisation: ArandjeloviÄ
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.encoding.regions import Regions
 
 
@@ -49,7 +49,7 @@ class VladEncoder:
         return np.asarray(out.reshape(-1), np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _add_differences(
     descriptors: np.ndarray, nearest: np.ndarray, cells: np.ndarray, centres: np.ndarray, sums: np.ndarray
 ) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.parallel import cores
+from pipeline.cores import cores
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-image", "opencv-python", "numba", "torch", "dvc")
 

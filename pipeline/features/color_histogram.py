@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import cv2
-import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
 from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.parallel import slices, threads
@@ -63,7 +63,7 @@ def color_histogram(images: np.ndarray, bins: list[int], space: str = "rgb", wor
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _count(images: np.ndarray, bins: np.ndarray, ranges: np.ndarray, out: np.ndarray) -> None:
     """images: uint8 (N, 3·P), interleaved.
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Literal
 
-import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
 from pipeline.descriptors.drawing import Picture, beside, enlarge, strokes, tiles
 from pipeline.encoding.half import to_half
@@ -242,7 +242,7 @@ def _direction_table(orientations: int) -> np.ndarray:
     return np.searchsorted(edges, angle, side="right").astype(np.uint8)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _histograms_of_bytes(images: np.ndarray, directions: np.ndarray, cell: int, out: np.ndarray) -> None:
     count, height, width, channels = images.shape
     rows, columns, orientations = out.shape[1:]
@@ -270,7 +270,7 @@ def _histograms_of_bytes(images: np.ndarray, directions: np.ndarray, cell: int, 
             out[n, row] = sums * scale
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _histograms_of_floats(images: np.ndarray, orientations: int, cell: int, out: np.ndarray) -> None:
     count, height, width, channels = images.shape
     rows, columns = out.shape[1:3]
@@ -303,7 +303,7 @@ def _histograms_of_floats(images: np.ndarray, orientations: int, cell: int, out:
                     out[n, row, column, direction] = sums[direction] * scale
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _normalise_blocks(cells: np.ndarray, block: int, norm: int, out: np.ndarray) -> None:
     """norm: position in BLOCK_NORMS."""
     count, rows, columns, orientations = cells.shape
@@ -323,7 +323,7 @@ def _normalise_blocks(cells: np.ndarray, block: int, norm: int, out: np.ndarray)
                 at += size
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True, fastmath={"reassoc", "contract"})
+@compiled(forceinline=True, fastmath={"reassoc", "contract"})
 def _normalise(values: np.ndarray, norm: int) -> None:
     total = np.float32(0)
     if norm < 2:

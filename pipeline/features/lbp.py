@@ -17,10 +17,10 @@ from functools import lru_cache
 from math import ceil
 from typing import Annotated, Literal
 
-import numba
 import numpy as np
 from pydantic import Field
 
+from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
 from pipeline.descriptors.dense_sift import to_grey
 from pipeline.descriptors.drawing import INK, PAPER, Picture, beside, enlarge, tiles
@@ -260,7 +260,7 @@ def _shades(codes: np.ndarray, scale: Scale, method: Method) -> np.ndarray:
     return framed
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _codes(
     images: np.ndarray,
     steps: np.ndarray,
@@ -278,7 +278,7 @@ def _codes(
         _codes_of(padded, steps, down, across, rim, table, 0, out[n])
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _count(
     images: np.ndarray,
     steps: np.ndarray,
@@ -302,7 +302,7 @@ def _count(
                 counts[n, cells[y, x], codes[y, x]] += np.float32(1)
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _codes_of(
     padded: np.ndarray,
     steps: np.ndarray,
@@ -349,13 +349,13 @@ def _codes_of(
             codes[y, border + x] = table[patterns[x]]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _fill(table: np.ndarray, points: int, rotated: bool) -> None:
     for pattern in range(len(table)):
         table[pattern] = _code(pattern, points, rotated)
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _code(pattern: int, points: int, rotated: bool) -> int:
     """The code of a pattern whose bit p says whether point p is at least as bright as the centre."""
     ones = _ones(pattern)
@@ -374,7 +374,7 @@ def _code(pattern: int, points: int, rotated: bool) -> int:
     return 1 + (ones - 1) * points + turned
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _ones(bits: int) -> int:
     """How many of the lowest 24 bits are 1: sums of pairs, of fours and of eights side by side."""
     bits = bits - ((bits >> 1) & 0x555555)
@@ -383,7 +383,7 @@ def _ones(bits: int) -> int:
     return (bits + (bits >> 8) + (bits >> 16)) & 31
 
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+@compiled(forceinline=True)
 def _trailing_zeros(bits: int) -> int:
     """How many zeros there are below the lowest 1 of the lowest 24 bits."""
     return _ones((bits & -bits) - 1)

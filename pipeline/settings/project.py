@@ -42,7 +42,7 @@ class Compute(Section):
     @property
     def worker_count(self) -> int:
         """`workers`, or the number of cores."""
-        from pipeline.parallel import cores
+        from pipeline.cores import cores
 
         return cores() if self.workers == "auto" else self.workers
 
