@@ -243,7 +243,9 @@ def publish(
 def mend() -> None:
     """Put dvc.lock in order after a run was killed while DVC wrote it; `make repro` does it by itself."""
     from pipeline.lockfile import mend as mend_lock
+    from pipeline.project import check_repository
 
+    check_repository()
     done = mend_lock()
     if done is not None:
         print(done, file=sys.stderr)

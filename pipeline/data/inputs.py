@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.files import expanded
+from pipeline.project import own_folder
 from pipeline.settings import Files, Settings
 
 
@@ -25,12 +26,13 @@ def fingerprint(settings: Settings) -> dict[str, Any]:
     source = settings.source
     if not isinstance(source, Files) or source.url is not None:
         return {}
-    place = Path(expanded(settings.prepare.data_root)) / expanded(source.path)
+    named = Path(expanded(settings.prepare.data_root)) / expanded(source.path)
+    place = own_folder() / named
     digest, count, size = hashlib.blake2b(digest_size=16), 0, 0
     for name, found in _files(place):
         digest.update(f"{len(name)} ".encode() + name + f" {found.st_size} {found.st_mtime_ns}\n".encode())
         count, size = count + 1, size + found.st_size
-    return {"folder": str(place), "files": count, "bytes": size, "digest": digest.hexdigest()}
+    return {"folder": str(named), "files": count, "bytes": size, "digest": digest.hexdigest()}
 
 
 def _files(place: Path) -> Iterator[tuple[bytes, os.stat_result]]:

@@ -14,6 +14,7 @@ from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
 from pipeline.evaluation.comparison import Difference, compare, conditions
 from pipeline.evaluation.summary import checked, read_summary
+from pipeline.project import in_repository
 from pipeline.report.words import seconds, tenths
 
 
@@ -86,7 +87,7 @@ def _of_revision(revision: str) -> dict[str, Any]:
     from scmrepo.exceptions import SCMError
 
     try:
-        text = dvc.api.read(str(layout.METRICS), rev=revision)
+        text = dvc.api.read(in_repository(layout.METRICS).as_posix(), rev=revision)
     except (DvcException, SCMError, OSError) as error:
         raise PipelineError(
             f"{revision}: is neither a file or folder nor a revision whose {layout.METRICS} DVC has ({error}); "

@@ -87,7 +87,8 @@ def _with_seed(other: dict[str, Any], row: dict[str, Any], confidence: float) ->
         joined[key] = round((other[key] * len(other["seeds"]) + row[key]) / len(joined["seeds"]), 4)
     for key in OF_ONE_SEED:
         joined.pop(key, None)
-    joined["command"] = re.sub(r"seed=\S+", f"seed={','.join(map(str, joined['seeds']))}", row["command"])
+    once = re.sub(r"seed=\S+", "seed=$seed", row["command"])
+    joined["command"] = f"for seed in {' '.join(map(str, joined['seeds']))}; do {once}; done"
     return joined
 
 

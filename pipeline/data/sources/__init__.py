@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.data.sources.base import Part, Source
 from pipeline.files import expanded
+from pipeline.project import own_folder
 from pipeline.settings import (
     AnyDataset,
     Cifar,
@@ -26,7 +27,7 @@ __all__ = ["Part", "Source", "open_source"]
 def open_source(settings: Settings) -> Source:
     """Open the chosen data set, fetching it first where it is missing and has a public address."""
     dataset = settings.source
-    root = Path(expanded(settings.prepare.data_root))
+    root = own_folder() / expanded(settings.prepare.data_root)
     if isinstance(dataset, Objects):
         from pipeline.data.sources.objects.source import open_objects
 
