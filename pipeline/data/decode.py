@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.data.magic import is_camera_raw, is_heif
+from pipeline.data import camera_raw
+from pipeline.data.magic import is_camera_raw, is_camera_raw_head, is_heif
 from pipeline.data.mending import NO_END, PNG, lacks_its_end, mended
 from pipeline.data.plain_jpeg import decode_plain, plain_frame
 from pipeline.data.scaling import centre_box
@@ -29,14 +30,15 @@ if find_spec("pillow_heif") is not None:  # phones' photographs; an optional pac
 Image.MAX_IMAGE_PIXELS = None
 
 #: Formats that only OpenCV reads, and photographs of phones that neither reads: those are listed as skipped.
-_MORE_EXTENSIONS = frozenset(".sr .ras .exr .hdr .heic .heif .jxl .cr2 .cr3 .nef .arw .dng".split())
+_MORE_EXTENSIONS = frozenset(".sr .ras .exr .hdr .heic .heif .jxl .cr2 .cr3 .nef .arw .dng .raf .orf .rw2 .pef".split())
 #: What Pillow registers but no folder of photographs means: documents, films, fonts, data.
 _NOT_PICTURES = frozenset(".pdf .ps .eps .mpg .mpeg .h5 .hdf .fit .fits .grib .bufr .wmf .emf .iim .msp .xbm".split())
 
 
 DRAFT = 2  # times the wanted size: larger JPEGs are decoded at a fraction that is not below it
 TWELVE_BITS = 4096  # of microscopes and X-rays, often stored in 16 bits
-CAMERA_RAW = "a camera's raw file, of which only a preview could be read here; export it as JPEG or TIFF"
+UNDEVELOPED = "a camera's raw file that LibRaw can't develop"
+TIFF = (b"II*\0", b"MM\0*")
 SMALL_FILE = 16_384  # bytes; a JPEG of some 200 × 200 pixels
 NO_RANGE = "floating-point pixels have no known range; save it as 8 or 16 bits"
 MOST_BYTES = 1_000_000_000  # of a file: no photograph has as many, and a file is read whole
@@ -159,17 +161,39 @@ def _decoded(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megap
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(raw)) as image:
                 if is_camera_raw(raw, image):
-                    raise Unreadable(CAMERA_RAW)
+                    return _developed(raw, shape, min_side, max_megapixels)
                 _check_size(*image.size, min_side, max_megapixels)
                 return _pixels(_to_rgb(_oriented(image, shape)), shape)
     except UnidentifiedImageError:
         if raw.startswith(PNG):  # OpenCV would show what it has of it
             raise Damaged("damaged (a chunk of the PNG is cut off or has a wrong checksum)") from None
+        if is_camera_raw_head(raw) and camera_raw.knows(raw):
+            return _developed(raw, shape, min_side, max_megapixels)
         return _read_with_opencv(raw, shape, min_side, max_megapixels)
     except Unreadable:
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything on damaged files
         raise Damaged(f"damaged ({error})") from error
+
+
+def _developed(raw: bytes, shape: tuple[int, int] | None, min_side: int, max_megapixels: float) -> np.ndarray:
+    """A camera's raw file; without the package that develops it only a preview could be read, if anything."""
+    if not camera_raw.can_be_developed():
+        raise Unreadable(camera_raw.ADVICE)
+    try:
+        return _brought_to(
+            camera_raw.develop(
+                raw,
+                lambda width, height: _check_size(width, height, min_side, max_megapixels),
+                lambda width, height: _drafted(width, height, shape),
+            ),
+            shape,
+        )
+    except Unreadable:
+        raise
+    except Exception as error:  # LibRaw's own, and whatever a damaged file brings about
+        why = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        raise Unreadable(f"{UNDEVELOPED} ({why}); export it as JPEG or TIFF") from error
 
 
 def _check_size(width: int, height: int, min_side: int, max_megapixels: float) -> None:
@@ -237,8 +261,10 @@ def _unknown(raw: bytes) -> str:
     """Why nothing here reads these bytes, and what would."""
     if is_heif(raw) and find_spec("pillow_heif") is None:
         return "a HEIC photograph; to read it install a package: pip install 'before-and-after-2012[heic]'"
-    if raw[4:12] == b"ftypcrx ":
-        return CAMERA_RAW
+    if is_camera_raw_head(raw) and not camera_raw.can_be_developed():
+        return f"no image format that Pillow or OpenCV knows; perhaps {camera_raw.ADVICE}"
+    if is_camera_raw_head(raw) and not raw.startswith(TIFF):
+        return f"{UNDEVELOPED}; export it as JPEG or TIFF"
     return "no image format that Pillow or OpenCV knows"
 
 

@@ -27,7 +27,12 @@ MAGIC = (
     b"DDS ",
     b"\x59\xa6\x6a\x95",  # Sun raster
     b"\0\0\x01\0",  # icon
+    b"FUJIFILMCCD-RAW",
+    b"IIRO",  # Olympus
+    b"IIRS",
+    b"IIU\0",  # Panasonic
 )
+RAW_HEADS = (b"II*\0", b"MM\0*", b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0")
 NETPBM = frozenset(b"1234567FfH")  # after P, before white space
 HEIF = frozenset([b"heic", b"heix", b"heim", b"mif1", b"msf1", b"hevc"])
 BRANDS = HEIF | {b"avif", b"avis", b"crx "}  # AVIF, and Canon's raw
@@ -53,6 +58,11 @@ def is_camera_raw(raw: bytes, image: Image.Image) -> bool:
         return False
     tags = getattr(image, "tag_v2", {})
     return raw[8:10] == b"CR" or DNG_VERSION in tags or bool(tags.get(SUBFILE_TYPE, 0) & 1 and SUB_DIRECTORIES in tags)
+
+
+def is_camera_raw_head(raw: bytes) -> bool:
+    """Whether bytes that no decoder knows begin as cameras' raw files do; most are TIFFs of a kind."""
+    return raw.startswith(RAW_HEADS) or raw[4:12] == b"ftypcrx "
 
 
 def is_heif(raw: bytes) -> bool:
