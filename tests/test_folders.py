@@ -313,6 +313,16 @@ def test_pipes_and_sockets_hang_nobody(project: Path, folder: Path) -> None:
     assert manifest["left_out"] == {"pipes, sockets and devices": 3}
 
 
+def test_a_link_to_an_endless_device_is_skipped_and_not_read(project: Path, folder: Path) -> None:
+    for name in ("a", "b"):
+        fill(folder / name, 12)
+    (folder / "a" / "endless.jpg").symlink_to("/dev/zero")
+    edit(project, {"prepare.max_bad_percent": 10})
+    manifest = photos(project)
+    assert sum(counts(manifest).values()) == 24
+    assert [image["reason"] for image in manifest["skipped"]] == ["is no file, but a device, a pipe or a socket"]
+
+
 def test_images_beside_the_folders_of_classes_are_counted(project: Path, folder: Path) -> None:
     for name in ("a", "b"):
         fill(folder / "train" / name, 12)
