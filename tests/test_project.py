@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -104,3 +105,31 @@ def test_a_downloaded_zip_gets_advice(tmp_path: Path, monkeypatch: pytest.Monkey
     made(Path(".dvc"))
     Path(".dvc/config.local").write_text("[core]\n    no_scm = true\n")
     check_repository()
+
+
+#: DVC on a file system that has neither hard nor symbolic links, as FAT and many network shares.
+WITHOUT_LINKS = """
+import errno, os, sys
+def refused(*_, **__):
+    raise OSError(errno.EPERM, "Operation not permitted")
+os.link = os.symlink = refused
+from dvc.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_file_system_without_links_gets_copies(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", {"features": ["hog"], "fusions": [], "networks": []})
+    shutil.copytree(ROOT / ".dvc", project / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    assert command(project, "git", "init", "-q").returncode == 0
+    for arguments in (["repro", "prepare"], ["repro", "prepare"]):
+        done = command(project, sys.executable, "-c", WITHOUT_LINKS, *arguments)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert "Running stage 'prepare'" not in done.stdout
+    images = project / "data" / "train" / "images.npy"
+    packed = images.read_bytes()
+    assert images.stat().st_nlink == 1
+    shutil.rmtree(project / "data")
+    done = command(project, sys.executable, "-c", WITHOUT_LINKS, "checkout", "prepare")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert images.read_bytes() == packed
