@@ -12,6 +12,8 @@ import typer
 from pipeline.cores import limit_threads
 from pipeline.errors import PipelineError
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+
 app = typer.Typer(
     help="Rerun the turning point of computer vision on anyone's images. `dvc repro` calls these stages in order.",
     no_args_is_help=True,
@@ -264,8 +266,16 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("interrupted; run again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_interrupted())
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # Typer has seen Ctrl-C, and says nothing
+            _interrupted()
+        raise
+
+
+def _interrupted() -> int:
+    print("interrupted; run again to go on", file=sys.stderr)
+    return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 from numba.core import caching
 
 from pipeline import compiled as module
+from pipeline.__main__ import main
 from pipeline.compiled import compiled
 from pipeline.cores import POOLS, cores, limit_threads
 
@@ -64,6 +65,21 @@ def test_the_libraries_are_told_of_a_quota_unless_somebody_told_them(
     limit_threads(written(tmp_path / "cgroup", {"cpu.max": "300000 100000"}), mine)
     assert [os.environ.pop(name) for name in POOLS] == ["7", "3", "3", "3"]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for monkeypatch to restore
+
+
+def test_ctrl_c_ends_a_command_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.stages.inputs.run", interrupted)
+    monkeypatch.setattr("sys.argv", ["pipeline", "inputs"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted; run again to go on\n"
 
 
 def add(values: np.ndarray) -> float:
