@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import layout, settings
+from pipeline.data import inputs
 from pipeline.data.preparation import prepare
 from pipeline.errors import PipelineError
 from tests.conftest import ROOT, edit
@@ -57,9 +58,13 @@ def test_a_name_and_a_commit_are_enough(hub: Server) -> None:
     assert manifest["classes"] == ["disc", "square", "stripes"]
     fetched = sorted(path.relative_to("datasets/hub").as_posix() for path in Path("datasets/hub").rglob("*.parquet"))
     assert fetched == sorted(path.relative_to(STORED).as_posix() for path in STORED.rglob("*.parquet"))
+    listing = Path("datasets/hub/hub.json")
+    written = listing.stat().st_mtime_ns
     asked = len(hub.asked)
     assert use()["splits"] == manifest["splits"]
     assert len(hub.asked) == asked  # nothing is asked again, so that a later run needs no network
+    assert listing.stat().st_mtime_ns == written
+    assert inputs.fingerprint(settings.load()) == {}  # known by checksums: DVC need not look whether it changed
 
 
 def test_files_that_are_not_what_the_hub_says_are_thrown_away(hub: Server) -> None:

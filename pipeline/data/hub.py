@@ -45,7 +45,8 @@ def ensure_hub(settings: Hub, folder: Path, key: str) -> None:
     for name, checksum in files.items():
         if not (folder / name).is_file():
             fetch(f"{_endpoint()}/datasets/{settings.name}/resolve/{settings.revision}/{name}", folder / name, checksum)
-    write_json(listing, wanted | {"checksums": files})
+    if not listing.is_file():
+        write_json(listing, wanted | {"checksums": files})
 
 
 def _pin(settings: Hub, key: str) -> str:

@@ -24,7 +24,7 @@ def fingerprint(settings: Settings) -> dict[str, Any]:
         PipelineError: a folder can't be listed.
     """
     source = settings.source
-    if not isinstance(source, Files) or source.url is not None:
+    if not isinstance(source, Files) or source.fetched:
         return {}
     named = Path(expanded(settings.prepare.data_root)) / expanded(source.path)
     place = own_folder() / named

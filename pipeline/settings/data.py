@@ -97,6 +97,11 @@ class Files(Dataset):
     url: str | None
     checksums: dict[str, Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")]]
 
+    @property
+    def fetched(self) -> bool:
+        """Whether what it holds is known by checksums, and not a person's own to change."""
+        return self.url is not None
+
     @model_validator(mode="after")
     def _checksums_come_with_url(self) -> Files:
         if (self.url is None) != (not self.checksums):
@@ -217,6 +222,11 @@ class Parquet(OwnNames):
     source: Literal["parquet"]
     hub: Hub | None
     columns: ParquetColumns
+
+    @property
+    def fetched(self) -> bool:
+        """See Files."""
+        return self.url is not None or self.hub is not None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Parquet:
