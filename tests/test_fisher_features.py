@@ -105,10 +105,24 @@ def test_settings_that_cannot_work(changes: dict, words: str) -> None:
         sift_fv.fit(CROPS, settings(sift_fv, **changes), Context(0))
 
 
+@pytest.mark.parametrize("feature", FEATURES)
+def test_few_images_are_described_by_fewer_gaussians(feature: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = settings(feature, gaussians=4000, sample=1_000_000, quantization={"group": 8, "bits": 1, "sample": 256})
+    codebook = feature.fit(CROPS[:3], chosen, Context(0))
+    assert 1 <= len(codebook["means"]) < 4000
+    assert "centroids" not in codebook  # three vectors have no 256 centres
+    said = capsys.readouterr().err
+    assert f"features.gaussians` is 4000, but train gives {int(said.split('gives ')[1].split()[0])} descriptors" in said
+    assert f"{len(codebook['means'])} are learned" in said
+    vectors = feature.transform(CROPS[:3], chosen, codebook, Context(0, training=True))
+    numbers = codebook["means"].size
+    assert vectors.shape[1] % (2 * numbers) == 0
+
+
 def test_a_codebook_for_other_settings_is_refused() -> None:
     codebook = sift_fv.fit(CROPS, settings(sift_fv), Context(0))
     with pytest.raises(PipelineError, match=r"fitted for other settings.*rerun the stage codebook@sift_fv"):
-        sift_fv.transform(CROPS, settings(sift_fv, gaussians=7), codebook, Context(0))
+        sift_fv.transform(CROPS, settings(sift_fv, gaussians=3), codebook, Context(0))
 
 
 def test_vlad_as_the_stages_use_it() -> None:

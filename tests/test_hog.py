@@ -144,10 +144,10 @@ def test_rbf_makes_the_dot_product_a_gaussian_kernel() -> None:
     np.testing.assert_allclose(vectors @ vectors.T, np.exp(-distances / (1.5**2 * median)), atol=0.01)
 
 
-def test_more_landmarks_than_images_are_refused() -> None:
-    chosen = settings(rbf={"landmarks": 11, "width": 1.0})
-    with pytest.raises(PipelineError, match=r"hog\.features\.rbf\.landmarks` is 11, but train has 10 images"):
-        fit(crops(10), chosen, Context(0))
+def test_of_few_images_all_are_landmarks_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    found, all_ten = (fit(crops(10), settings(rbf={"landmarks": n, "width": 1.0}), Context(0)) for n in (11, 10))
+    np.testing.assert_array_equal(found["landmarks"], all_ten["landmarks"])
+    assert "`hog.features.rbf.landmarks` is 11, but train has 10 images" in capsys.readouterr().err
 
 
 def test_landmarks_depend_on_the_seed_and_vectors_not_on_the_number_of_threads() -> None:

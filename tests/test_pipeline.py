@@ -471,13 +471,11 @@ def test_views_without_a_mirror_are_a_sentence(project: Path) -> None:
         cnn.run("lenet5")
 
 
-def test_a_batch_larger_than_train_shrinks_and_that_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_images_have_smaller_batches_and_that_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from pipeline.stages import cnn, prepare
 
-    edit(project, {"features": [], "fusions": [], "lenet5.batch_size": 121})
+    edit(project, {"features": [], "fusions": [], "training.least_batches": 4})
     prepare.run()
     cnn.run("lenet5")
-    assert (
-        "`lenet5.batch_size` is 121, but train has 120 images; lenet5 trains on 30 at once" in capsys.readouterr().err
-    )
+    assert "train has 120 images: lenet5 learns from 30 at once" in capsys.readouterr().err
     assert (layout.results_of("network", "lenet5") / "scores.npz").exists()

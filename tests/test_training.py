@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from pipeline import device, settings
@@ -29,6 +31,7 @@ from pipeline.training.average import Average
 from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
+from pipeline.training.pace import Pace, paced
 from pipeline.training.schedules import schedule
 from pipeline.training.tasks import Task
 from tests.conftest import DEVICES
@@ -40,6 +43,8 @@ PLAN: dict[str, Any] = {
     "trial_epochs": 1,
     "epochs": 4,
     "batch_size": 16,
+    "least_batches": 1,
+    "least_steps": 1,
     "optimizer": "sgd",
     "momentum": 0.9,
     "damping": 0.02,
@@ -233,12 +238,52 @@ def test_a_batch_is_its_images_changed_and_normalised() -> None:
     """The last takes what is left over."""
     one = task()
     order = RANDOM.permutation(96)
-    found = list(batches.batches(one, order, 40, 2, epoch=1))
+    pace = Pace(images=96, batch_size=40, steps=2, passes=1)
+    found = list(batches.batches(one, order, pace, number=1))
     assert [batch.total for batch in found] == [40, 56]
     changed = one.augmenter(one.train.batch(order[40:]), order[40:], 1)
     assert torch.equal(found[1].x, to_input(changed, one.normalisation))
     assert torch.equal(found[1].labels, one.train.labels[torch.from_numpy(order[40:])])
     assert [batch.weight for batch in found] == [1.0, 1.0]
+
+
+def test_passes_over_few_images_are_shorter_epochs_of_which_val_sees_the_last() -> None:
+    """Two epochs of two passes are four epochs of one, to the bit."""
+    one = task()
+    four, two = fit(one, epochs=4)[1].history, fit(one, epochs=2, least_steps=24)[1].history
+    assert [row["val_loss"] for row in two] == [four[1]["val_loss"], four[3]["val_loss"]]
+    assert two[1]["train_loss"] == pytest.approx((four[2]["train_loss"] + four[3]["train_loss"]) / 2)
+    assert two[1]["learning_rate"] == four[3]["learning_rate"]
+
+
+@given(
+    images=st.integers(1, 100_000),
+    size=st.integers(1, 2000),
+    epochs=st.integers(1, 100),
+    fewest=st.integers(1, 64),
+    steps=st.integers(1, 5000),
+)
+def test_the_pace_gives_few_images_steps_enough_and_leaves_many_alone(
+    images: int, size: int, epochs: int, fewest: int, steps: int
+) -> None:
+    plan = Training(**(PLAN | {"batch_size": size, "epochs": epochs, "least_batches": fewest, "least_steps": steps}))
+    pace = Pace.of(plan, images)
+    assert pace.steps_an_epoch * epochs >= steps
+    assert pace.passes == 1 or (pace.passes - 1) * pace.steps * epochs < steps
+    assert min(8, size, images) <= pace.batch_size <= min(size, images)
+    if images >= fewest * size:
+        assert pace.batch_size == size
+    assert Pace.of(plan.model_copy(update={"batch_size": pace.batch_size}), images) == pace
+
+
+def test_a_changed_pace_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = Training(**(PLAN | {"batch_size": 64, "least_batches": 4, "least_steps": 100}))
+    assert paced("lenet5", plan, 10_000).batch_size == 64
+    assert capsys.readouterr().err == ""
+    assert paced("lenet5", plan, 36).batch_size == 9
+    assert (
+        "train has 36 images: lenet5 learns from 9 at once, 7 passes over them are an epoch" in capsys.readouterr().err
+    )
 
 
 def factors(steps: int = 100, **changes: Any) -> list[float]:

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
+from pipeline.encoding.follow import as_many_as
 from pipeline.encoding.kernel_maps import explicit_map
 from pipeline.encoding.kmeans import inertia, k_means
 from pipeline.encoding.regions import Grid, Regions, regions
-from pipeline.errors import PipelineError
 from pipeline.settings import Positive, Section
 
 ROWS = 512  # descriptors whose distances to all words are at hand at once
@@ -38,17 +38,14 @@ def learn_words(found: np.ndarray, settings: WordsSettings, context: Context, ke
     """The vocabulary: k-means centres of a sample of train's descriptors, and how sharp soft votes are.
 
     Returns:
-        words float32 (K, D); beta, the inverse of the mean squared distance to the nearest word.
+        words float32 (K, D), fewer than `words` where there are few descriptors; beta, the inverse of the mean
+        squared distance to the nearest word.
 
     Raises:
-        PipelineError: fewer descriptors than words.
+        PipelineError: `sample` is smaller than the number of words.
     """
-    if settings.words > len(found):
-        raise PipelineError(
-            f"`{key}.features.words` is {settings.words}, but the training images give {len(found)} descriptors; "
-            f"take at most {len(found)} words, or a larger `sample`"
-        )
-    words = k_means(found, settings.words, context.seed, workers=context.workers)
+    count = as_many_as(settings.words, len(found), settings.sample, f"{key}.features.words")
+    words = k_means(found, count, context.seed, workers=context.workers)
     spread = inertia(found, words, context.workers) / len(found)
     return {"words": words, "beta": np.array(1 / max(spread, 1e-12), np.float32)}
 

@@ -20,10 +20,11 @@ from pipeline.descriptors.drawing import Picture
 from pipeline.device import pick_device
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.fisher_torch import FisherEncoderTorch, encode_codes
+from pipeline.encoding.follow import as_many_as
 from pipeline.encoding.gmm import Mixture, fit_mixture
 from pipeline.encoding.half import to_half
 from pipeline.encoding.pca import Pca, fit_pca
-from pipeline.encoding.product_quantization import ProductQuantizer, check_group, fit_product_quantizer
+from pipeline.encoding.product_quantization import CENTROIDS, ProductQuantizer, check_group, fit_product_quantizer
 from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.errors import PipelineError
@@ -86,25 +87,21 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
         context,
         key,
     )
-    if settings.gaussians > len(found):
-        raise PipelineError(
-            f"`{key}.features.gaussians` is {settings.gaussians}, but `sample` gives {len(found)} descriptors; "
-            f"take at most {len(found)}, or a larger sample"
-        )
+    count = as_many_as(settings.gaussians, len(found), settings.sample, f"{key}.features.gaussians")
     pca = fit_pca(found, settings.dimensions, settings.whiten)
     projected = pca.project(found)
     spread = float(projected.std())
     codebook = {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances}
     codebook |= {"place_scale": np.array(2 * settings.place * max(spread, 1e-6), np.float32)}
     points = np.concatenate([projected, _offsets(places, codebook)], axis=1)
-    mixture = fit_mixture(points, settings.gaussians, context.seed, settings.iterations, context.workers)
+    mixture = fit_mixture(points, count, context.seed, settings.iterations, context.workers)
     codebook |= {
         "weights": mixture.weights,
         "means": mixture.means,
         "variances": mixture.variances,
         "log_likelihoods": mixture.log_likelihoods,
     }
-    if settings.quantization is not None:
+    if settings.quantization is not None and len(images) >= CENTROIDS:  # fewer vectors are kept whole
         codebook |= {"centroids": _fit_quantizer(descriptor, images, settings, codebook, context, key).centroids}
     return codebook
 
@@ -152,7 +149,7 @@ class Encoding:
         places = grid.places(*shape[1:3], bin_sizes, step)
         mixture = Mixture(codebook["weights"], codebook["means"], codebook["variances"], codebook["log_likelihoods"])
         wanted = min(settings.dimensions, len(codebook["pca_mean"])) + (2 if settings.place else 0)
-        if mixture.means.shape != (settings.gaussians, wanted):
+        if len(mixture.means) > settings.gaussians or mixture.means.shape[1] != wanted:
             raise PipelineError(
                 f"models/{key}/codebook.npz: was fitted for other settings (its mixture is {mixture.means.shape}, "
                 f"`{key}.features` wants {(settings.gaussians, wanted)}); rerun the stage codebook@{key}"

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from pipeline import progress
 from pipeline.compiled import compiled
 from pipeline.context import Codebook, Context
 from pipeline.descriptors.drawing import Picture, beside, enlarge, strokes, tiles
@@ -85,16 +86,14 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     """Learn how strong edges are in cells, and the kernel's landmarks; nothing where neither is wanted.
 
     Raises:
-        PipelineError: images are too small, or fewer than the landmarks.
+        PipelineError: images are too small.
     """
     cells = settings.cells_of(*images.shape[1:3])
     if settings.rbf is None and not settings.contrast:
         return {}
     wanted = settings.rbf.landmarks if settings.rbf is not None else STRENGTHS_FROM
     if settings.rbf is not None and wanted > len(images):
-        raise PipelineError(
-            f"`hog.features.rbf.landmarks` is {wanted}, but train has {len(images)} images; set it to that or less"
-        )
+        progress.say(f"`hog.features.rbf.landmarks` is {wanted}, but train has {len(images)} images; these are taken")
     rows = np.sort(generator(context.seed, "hog landmarks").permutation(len(images))[:wanted])
     sample = np.asarray(images[rows])
     codebook: Codebook = {}

@@ -12,13 +12,13 @@ from pipeline.descriptors import grid
 from pipeline.descriptors.dense import DenseSettings
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.descriptors.drawing import Picture, tiles, words_on
+from pipeline.encoding.follow import as_many_as
 from pipeline.encoding.half import to_half
 from pipeline.encoding.kmeans import k_means, nearest
 from pipeline.encoding.pca import Pca, fit_pca
 from pipeline.encoding.regions import Grid, regions
 from pipeline.encoding.sampling import sample_dense_sift
 from pipeline.encoding.vlad import VladEncoder
-from pipeline.errors import PipelineError
 from pipeline.parallel import one_blas_thread, slices, threads
 from pipeline.settings import Positive
 
@@ -43,16 +43,12 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
         pca_mean (128,), pca_basis (128, d), pca_variances (d,), centres (K, d), all float32.
 
     Raises:
-        PipelineError: fewer descriptors than centres, or a patch is larger than the image.
+        PipelineError: `sample` is smaller than the number of centres, or a patch is larger than the image.
     """
     found = sample_dense_sift(images, settings, settings.norm, settings.sample, context, "sift_vlad")
-    if settings.centres > len(found):
-        raise PipelineError(
-            f"`sift_vlad.features.centres` is {settings.centres}, but `sample` gives {len(found)} descriptors; "
-            f"take at most {len(found)}, or a larger sample"
-        )
+    count = as_many_as(settings.centres, len(found), settings.sample, "sift_vlad.features.centres")
     pca = fit_pca(found, settings.dimensions, settings.whiten)
-    centres = k_means(pca.project(found), settings.centres, context.seed, workers=context.workers)
+    centres = k_means(pca.project(found), count, context.seed, workers=context.workers)
     return {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances, "centres": centres}
 
 

@@ -23,9 +23,10 @@ from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnecte
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
 from pipeline.training.memory import keep_freed_memory
+from pipeline.training.pace import paced
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
-from pipeline.training.tasks import batches_that_fit, build, make_task
+from pipeline.training.tasks import build, make_task
 from pipeline.training.tuning import tune_and_train
 from pipeline.workfolder import work_folder
 
@@ -128,7 +129,7 @@ def fit(
         Diverged: with every learning rate.
     """
     keep_freed_memory()
-    settings = batches_that_fit(recipe.key, recipe.settings, len(data.train))
+    settings = paced(recipe.key, recipe.settings, len(data.train))
     task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, data, compute, processes)
     trained = tune_and_train(title or f"cnn {recipe.key}", task, settings, work)
     model = Network(

@@ -65,13 +65,17 @@ class Switches(Section):
 class Training(Switches):
     """How a network is trained; each network's own settings extend this.
 
-    The learning rate is chosen on val: each candidate trains for `trial_epochs`, the best one trains in full.
+    The learning rate is chosen on val: each candidate trains for `trial_epochs`, the best one trains in full. On few
+    images batches become smaller, until a pass over train has `least_batches` of them, and an epoch is so many passes
+    that all epochs together have `least_steps`.
     """
 
     learning_rates: Tries
     trial_epochs: Positive
     epochs: Positive
     batch_size: Positive
+    least_batches: Positive
+    least_steps: Positive
     optimizer: Literal["sgd", "muon", "levenberg_marquardt"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     damping: Annotated[float, Field(gt=0)]

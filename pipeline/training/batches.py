@@ -1,6 +1,6 @@
-"""An epoch's batches, ready for a network: chosen, changed and normalised.
+"""The batches of a pass over train, ready for a network: chosen, changed and normalised.
 
-What an image gets depends on (seed, epoch, image) alone, so a GPU prepares many batches at once, to the same bytes: a
+What an image gets depends on (seed, pass, image) alone, so a GPU prepares many batches at once, to the same bytes: a
 small batch by itself would cost it more in launches and waits than in work.
 """
 
@@ -14,6 +14,7 @@ import torch
 
 from pipeline.device import to_device
 from pipeline.training.images import to_input
+from pipeline.training.pace import Pace
 from pipeline.training.tasks import Task
 
 PIXELS_AHEAD = 1 << 23  # that a GPU prepares at once: 8,192 images of 32×32, 167 of 224×224
@@ -36,23 +37,25 @@ class Batch:
     total: int
 
 
-def batches(task: Task, order: np.ndarray, size: int, steps: int, epoch: int) -> Iterator[Batch]:
-    """Batches of `size` images in this order; what `steps` of them leave over joins the last.
+def batches(task: Task, order: np.ndarray, pace: Pace, number: int) -> Iterator[Batch]:
+    """The batches of one pass over train; what is left over joins the last.
 
     Args:
         order: int (N,), positions in train.
-        epoch: decides with the seed how each image is changed.
+        pace: how they are cut.
+        number: of the pass; decides with the seed how each image is changed.
     """
+    size, steps = pace.batch_size, pace.steps
     cut = [order[step * size : (step + 1) * size if step < steps - 1 else None] for step in range(steps)]
     ahead = _ahead(task, size)
     for start in range(0, steps, ahead):
-        yield from _prepared(task, cut[start : start + ahead], epoch)
+        yield from _prepared(task, cut[start : start + ahead], number)
 
 
-def _prepared(task: Task, cut: list[np.ndarray], epoch: int) -> Iterator[Batch]:
+def _prepared(task: Task, cut: list[np.ndarray], turn: int) -> Iterator[Batch]:
     shares = [task.processes.share(numbers) for numbers in cut]
     numbers = np.concatenate([mine for mine, _ in shares])
-    x = to_input(task.augmenter(task.train.batch(numbers), numbers, epoch), task.normalisation)
+    x = to_input(task.augmenter(task.train.batch(numbers), numbers, turn), task.normalisation)
     labels = task.train.labels[to_device(numbers, task.device)]
     lengths = [len(mine) for mine, _ in shares]
     for part, some, whole, (_, weight) in zip(x.split(lengths), labels.split(lengths), cut, shares, strict=True):

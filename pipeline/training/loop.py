@@ -6,7 +6,7 @@ Starting and going on are the same path: every epoch ends with a checkpoint, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline.training.curvature import IMAGES, curvature
 from pipeline.training.images import to_input
 from pipeline.training.memory import out_of_memory
 from pipeline.training.optimizers import Optimizer
+from pipeline.training.pace import Pace
 from pipeline.training.prediction import evaluate, forward
 from pipeline.training.schedules import schedule
 from pipeline.training.statistics import first_not_finite, watched
@@ -86,7 +87,7 @@ def fit(
     progress = run.progress
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
         run.load_state_dict(state)
-        advance(progress.epoch * len(task.train), "resumed")
+        advance(progress.epoch * run.pace.images_an_epoch, "resumed")
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
         row = _epoch(run, advance)
         if checkpoint is not None and task.processes.first:
@@ -119,7 +120,7 @@ def _epoch(run: Run, advance: Advance) -> dict[str, float]:
             raise
     # Only out here, where the error and the calls it came from are forgotten, is the batch's memory free again.
     raise PipelineError(
-        f"a batch of {run.settings.batch_size} images does not fit into the memory of {run.task.device}; set the "
+        f"a batch of {run.pace.batch_size} images does not fit into the memory of {run.task.device}; set the "
         f"network's `batch_size` to {run.largest_batch()}, which does"
     )
 
@@ -139,8 +140,8 @@ class Run:
         self.average = Average(self.network, settings.average) if settings.average is not None else None
         self.joined = task.processes.wrap(self.network)
         self.compiled = _compiled(self.joined, task) if settings.compile else self.joined
-        # An epoch; an image that would be left for a batch of its own, which has no variance, joins the batch before.
-        self.steps = max(1, -(-(len(task.train) - 1) // settings.batch_size))
+        self.pace = Pace.of(settings, len(task.train))
+        self.steps = self.pace.steps_an_epoch
         self.total = self.steps * epochs
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
@@ -148,7 +149,7 @@ class Run:
         largest = float(task.train.labels.bincount().max()) / len(task.train)
         self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
         self.best = _copy(self.network)
-        own = {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed}
+        own = {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed, "passes": self.pace.passes}
         self.of = settings.model_dump(exclude={"learning_rates"}) | own  # what other rates are tried is nothing to it
 
     def largest_batch(self) -> int:
@@ -161,7 +162,7 @@ class Run:
         self.network.eval()  # where nothing waits for other processes
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         momenta = [] if self.progress.epoch else [torch.empty_like(parameter) for parameter in trained]
-        size, shape = self.settings.batch_size // 2, self.task.train.batch(np.arange(1)).shape[1:]
+        size, shape = self.pace.batch_size // 2, self.task.train.batch(np.arange(1)).shape[1:]
         while size > 1:
             try:
                 images = torch.zeros((size, *shape), dtype=torch.uint8, device=self.task.device)
@@ -177,18 +178,19 @@ class Run:
         return 1
 
     def train_epoch(self, advance: Advance) -> dict[str, float]:
-        """Every image once, in a new order; gives the learning rate at its end, and loss and error on the way."""
-        task, epoch, size = self.task, self.progress.epoch, self.settings.batch_size
+        """Every image once a pass, in a new order; gives the learning rate at its end, loss and error on the way."""
+        task, epoch = self.task, self.progress.epoch
         if self.optimizer.needs_curvature:
             self._look_at_curvature()
         self.network.train()
         # Dropout draws from torch's own generator: keyed like all else, so that a resumed run draws the same.
         torch.manual_seed(seed_for(task.seed, f"dropout {epoch} {task.processes.rank}"))
-        order = generator(task.seed, f"order {epoch}").permutation(len(task.train))
         loss = torch.zeros((), device=task.device)
         wrong = torch.zeros((), device=task.device)
-        watch = max(0, len(order) // size - 1)  # the last batch that is full, so that all epochs' rows are alike
-        for number, batch in enumerate(batches(task, order, size, self.steps, epoch)):
+        of_pass = self.pace.steps
+        # The last batch that is full, so that all epochs' rows are alike.
+        watch = self.steps - of_pass + max(0, len(task.train) // self.pace.batch_size - 1)
+        for number, batch in enumerate(self._batches()):
             step = epoch * self.steps + number
             rate = self.learning_rate * self.factor(step)
             rows: list[dict[str, float | str]] = []
@@ -197,17 +199,25 @@ class Run:
                     batch_loss, batch_wrong = self._step(self.joined, batch, step, rate)
                 self.progress.layers += [{"epoch": epoch + 1, **row} for row in rows]
             else:
-                network = self.joined if number == self.steps - 1 else self.compiled  # the last has another size
+                network = self.joined if (number + 1) % of_pass == 0 else self.compiled  # the last has another size
                 batch_loss, batch_wrong = self._step(network, batch, step, rate)
             loss += batch_loss
             wrong += batch_wrong
             advance(batch.total, "")
+        seen = self.pace.images_an_epoch
         return {
             "epoch": epoch + 1,
             "learning_rate": rate,
-            "train_loss": task.processes.total(loss) / len(order),
-            "train_error": task.processes.total(wrong) / len(order),
+            "train_loss": task.processes.total(loss) / seen,
+            "train_error": task.processes.total(wrong) / seen,
         }
+
+    def _batches(self) -> Iterator[Batch]:
+        """Of an epoch: each pass over train has an order and changes of its own."""
+        task, passes = self.task, self.pace.passes
+        for number in range(self.progress.epoch * passes, (self.progress.epoch + 1) * passes):
+            order = generator(task.seed, f"order {number}").permutation(len(task.train))
+            yield from batches(task, order, self.pace, number)
 
     def _look_at_curvature(self) -> None:
         """On images and answers that are the same in all processes, and for a resumed run."""

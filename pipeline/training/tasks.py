@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pipeline import catalogue, progress
+from pipeline import catalogue
 from pipeline.augmentation.augmenter import Augmenter
 from pipeline.augmentation.colors import principal_colors
 from pipeline.data.contract import TrainingData
@@ -17,8 +17,6 @@ from pipeline.networks.parts.switches import switch
 from pipeline.settings import Augmentation, Compute, Training
 from pipeline.training.images import Images, Normalisation
 from pipeline.training.processes import ALONE, Processes, local_device
-
-SMALLEST_BATCH = 8  # where the one that was asked for does not fit; statistics of fewer images say little
 
 
 @dataclass(frozen=True)
@@ -34,21 +32,6 @@ class Task:
     precision: torch.dtype
     seed: int
     processes: Processes = ALONE
-
-
-def batches_that_fit(key: str, parameters: Training, images: int) -> Training:
-    """The same parameters, with smaller batches where one would hold more than all training images; that is said.
-
-    Args:
-        images: how many train has.
-    """
-    if parameters.batch_size <= images:
-        return parameters
-    size = min(images, max(SMALLEST_BATCH, images // 4))
-    progress.say(
-        f"`{key}.batch_size` is {parameters.batch_size}, but train has {images} images; {key} trains on {size} at once"
-    )
-    return parameters.model_copy(update={"batch_size": size})
 
 
 def make_task(

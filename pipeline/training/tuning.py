@@ -15,6 +15,7 @@ from pipeline import progress
 from pipeline.files import write_json
 from pipeline.settings import Training
 from pipeline.training.loop import Advance, Diverged, Progress, fit
+from pipeline.training.pace import Pace
 from pipeline.training.tasks import Task
 
 
@@ -51,7 +52,8 @@ def tune_and_train(title: str, task: Task, settings: Training, work: Path) -> Tr
     first = task.processes.first
     clock, final_clock = _Clock(work / "seconds.json"), None
     trials = len(rates) * settings.trial_epochs
-    with progress.bar(title, (trials + settings.epochs) * len(task.train)) as bar:
+    epoch = Pace.of(settings, len(task.train)).images_an_epoch
+    with progress.bar(title, (trials + settings.epochs) * epoch) as bar:
 
         def advance(count: int, note: str) -> None:
             bar.advance(count)
@@ -106,7 +108,8 @@ def _try_rates(
     tried = dict(before)
     for rate in rates:
         if rate in before:
-            advance(settings.trial_epochs * len(task.train), f"learning rate {rate:g}: tried before")
+            images = settings.trial_epochs * Pace.of(settings, len(task.train)).images_an_epoch
+            advance(images, f"learning rate {rate:g}: tried before")
             continue
         tried[rate] = _try(task, settings, rate, advance)
         if task.processes.first:
