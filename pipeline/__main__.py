@@ -110,6 +110,17 @@ def folds() -> None:
 
 
 @app.command()
+def curve(
+    method: Annotated[str | None, typer.Argument(help="a selected method; default: each of `curve.methods`")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="only say how long each method and size will take here")] = False,
+) -> None:
+    """Measure methods behind more and more labelled images; what is done already is not done again."""
+    from pipeline.stages.curve import run
+
+    run(method, plan)
+
+
+@app.command()
 def kernels(network: Network) -> None:
     """Draw what one trained network sees, for the report."""
     from pipeline.stages.kernels import run

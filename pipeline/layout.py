@@ -21,6 +21,7 @@ CHARTS = REPORTS / "charts"
 
 PICTURES = RESULTS / "pictures"
 FOLDS = RESULTS / "folds"
+CURVES = RESULTS / "curve"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")
@@ -40,6 +41,11 @@ def stage_of(family: str, key: str) -> str:
 def model_of(key: str) -> Path:
     """The folder of one fitted model."""
     return MODELS / key
+
+
+def curve_of(key: str) -> Path:
+    """The folder of one method's learning curve."""
+    return CURVES / key
 
 
 def results_of(family: str, key: str) -> Path:

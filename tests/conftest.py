@@ -58,6 +58,8 @@ TINY: dict[str, Any] = {
         for name, value in {"gaussians": 4, "iterations": 2, "sample": 2000, "dimensions": 16}.items()
     },
     "networks": ["lenet5", "alexnet"],
+    "curve.methods": [],
+    "curve.sizes": [],
     "training.least_batches": 1,
     "training.least_steps": 1,
     "lenet5.epochs": 2,

@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.cross_validated import cross_validated, rows
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json
+from pipeline.models import measured
 from pipeline.models.families import fit
 from pipeline.models.look import look_at
 from pipeline.models.recipe import Recipe
@@ -101,7 +102,7 @@ def test_small_sets_are_folded_by_themselves_and_others_when_asked(
     pool = Pool.read()
     assert pool is not None
     assert pool.count == 3
-    assert pool.ids == [name for split in ("train", "val", "test") for name in load_split(split).ids]
+    assert pool.images.ids == [name for split in ("train", "val", "test") for name in load_split(split).ids]
     edit(project, {"dataset": "digits", "prepare.folds": "auto"})
     prepare.run()
     assert Pool.read() is None  # 1,797 images
@@ -140,22 +141,24 @@ def inside(folded: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folded
 
 
-def _pool() -> Pool:
+def _pool(fingerprint: str | None = None) -> Pool:
     pool = Pool.read()
     assert pool is not None
-    return pool
+    if fingerprint is None:
+        return pool
+    return replace(pool, images=replace(pool.images, fingerprint=fingerprint))
 
 
 def test_every_image_is_scored_by_the_model_of_its_own_fold(inside: Path, tmp_path: Path) -> None:
     chosen, pool = settings.load(), _pool()
-    found = kept.read(chosen.selected, len(pool.classes))
+    found = kept.read(chosen.selected, len(pool.images.classes))
     assert found is not None
     assert not found.failed
     assert set(found.scores) == {"hog", "color_histogram", "all_classical", "lenet5"}
     for number in range(2):
         data, test = pool.fold(number, chosen.prepare.val_fraction, chosen.seed)
         names = [set(split.ids) for split in (data.train, data.val, test)]
-        assert sum(map(len, names)) == len(set.union(*names)) == len(pool.ids)
+        assert sum(map(len, names)) == len(set.union(*names)) == len(pool.images)
         fitted = fit(Recipe.of(chosen, "hog", "feature"), data, chosen.compute, tmp_path / str(number))
         np.testing.assert_array_equal(found.scores["hog"][pool.folds == number], look_at(fitted, test.images).scores)
 
@@ -167,14 +170,16 @@ def test_nothing_of_a_fold_reaches_its_models(inside: Path) -> None:
     before = {key: arrays["val_scores"] for key, arrays in before.items()}
     assert set(before) == {"hog", "color_histogram", "lenet5"}
     random, parts, start = np.random.default_rng(0), [], 0
-    for part in pool.parts:
+    for part in pool.images.parts:
         mine = pool.folds[start : start + len(part)] == 0
         images = np.array(part.images)
         images[mine] = random.integers(0, 256, images[mine].shape)
         parts.append(replace(part, images=images))
         start += len(part)
-    labels = np.where(pool.folds == 0, (pool.labels + 1) % len(pool.classes), pool.labels)
-    data, poisoned = replace(pool, parts=parts, labels=labels).fold(0, chosen.prepare.val_fraction, chosen.seed)
+    labels = np.where(pool.folds == 0, (pool.images.labels + 1) % len(pool.images.classes), pool.images.labels)
+    data, poisoned = replace(pool, images=replace(pool.images, parts=parts, labels=labels)).fold(
+        0, chosen.prepare.val_fraction, chosen.seed
+    )
     assert (poisoned.labels != pool.fold(0, chosen.prepare.val_fraction, chosen.seed)[1].labels).all()
     for key, family in (("hog", "feature"), ("color_histogram", "feature"), ("lenet5", "network")):
         fitted = fit(Recipe.of(chosen, key, family), data, chosen.compute, inside / "work" / "poisoned" / key)  # type: ignore[arg-type]
@@ -182,8 +187,8 @@ def test_nothing_of_a_fold_reaches_its_models(inside: Path) -> None:
 
 
 def test_a_killed_run_goes_on_after_its_last_fit(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen, pool = settings.load(), replace(_pool(), fingerprint="another")
-    whole = kept.read(chosen.selected, len(pool.classes))
+    chosen, pool = settings.load(), _pool("another")
+    whole = kept.read(chosen.selected, len(pool.images.classes))
     fits: list[str] = []
 
     def killed(recipe: Recipe, *rest: Any) -> Any:
@@ -192,7 +197,7 @@ def test_a_killed_run_goes_on_after_its_last_fit(inside: Path, monkeypatch: pyte
             raise KeyboardInterrupt
         return fit(recipe, *rest)
 
-    monkeypatch.setattr(fitting, "fit", killed)
+    monkeypatch.setattr(measured, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
         fitting.cross_validate(chosen, pool)
     found = fitting.cross_validate(chosen, pool)
@@ -210,8 +215,8 @@ def test_a_method_that_fails_is_named_with_what_needs_it(inside: Path, monkeypat
             raise PipelineError("no luck")
         return fit(recipe, *rest)
 
-    monkeypatch.setattr(fitting, "fit", failing)
-    found = fitting.cross_validate(settings.load(), replace(_pool(), fingerprint="a third"))
+    monkeypatch.setattr(measured, "fit", failing)
+    found = fitting.cross_validate(settings.load(), _pool("a third"))
     assert set(found.scores) == {"color_histogram", "lenet5"}
     assert found.failed["hog"] == "fold 1 of 2: HOG + SVM: no luck"
     assert "needs hog" in found.failed["all_classical"]
@@ -263,10 +268,10 @@ def test_no_image_has_a_say_in_which_method_is_counted_on_it() -> None:
 
 def test_a_file_of_other_images_is_refused(inside: Path, tmp_path: Path) -> None:
     pool = _pool()
-    short = fitting.CrossValidated({"hog": np.zeros((3, len(pool.classes)), np.float32)}, {})
+    short = fitting.CrossValidated({"hog": np.zeros((3, len(pool.images.classes)), np.float32)}, {})
     kept.write(pool, short, tmp_path / "results")
     with pytest.raises(PipelineError, match=r"hog\.npz.*expected"):
-        kept.read(["hog"], len(pool.classes), tmp_path / "results")
+        kept.read(["hog"], len(pool.images.classes), tmp_path / "results")
 
 
 def test_page_summary_and_table_tell_of_it(inside: Path) -> None:

@@ -47,7 +47,7 @@ def write(pool: Pool, found: CrossValidated, folder: Path = layout.FOLDS) -> Non
     """Write everything."""
     for key, scores in found.scores.items():
         write_arrays(folder / f"{key}.npz", scores=scores)
-    write_arrays(folder / "images.npz", ids=np.array(pool.ids), labels=pool.labels, folds=pool.folds)
+    write_arrays(folder / "images.npz", ids=np.array(pool.images.ids), labels=pool.images.labels, folds=pool.folds)
     write_json(folder / "failed.json", found.failed)
 
 

@@ -4,7 +4,8 @@ data/manifest.json            classes, counts, source, fingerprints, skipped ima
 data/{train,val,test}/images.npy    uint8 (N, H, W, 3), RGB, memory-mapped on reading
 data/{train,val,test}/labels.npy    int64 (N,)
 data/{train,val,test}/ids.json      N stable names
-data/{train,val,test}/folds.npz     where images are cross-validated: int64 (N,) twice; see load_folds
+data/{train,val,test}/together.npy  int64 (N,); images with the same number are copies, or of one group
+data/{train,val,test}/folds.npz     where images are cross-validated: folds, int64 (N,), in whose test each image is
 """
 
 from __future__ import annotations
@@ -107,21 +108,37 @@ def load_split(name: str, folder: Path = layout.DATA) -> Split:
     return Split(name, images, labels, ids)
 
 
-def load_folds(split: Split, folder: Path = layout.DATA) -> tuple[np.ndarray, np.ndarray]:
-    """Which fold's test each image of a split is, and which images stay together (groups, copies), int64 (N,) each.
+def load_together(split: Split, folder: Path = layout.DATA) -> np.ndarray:
+    """Which images of a split stay together when others are drawn from it (groups, copies), int64 (N,).
+
+    Raises:
+        PipelineError: the file is missing, damaged, or of other images.
+    """
+    path = folder / split.name / "together.npy"
+    try:
+        together: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PipelineError(f"{path}: cannot be read ({error}); rerun the stage prepare") from error
+    return _of(split, together, path)
+
+
+def load_folds(split: Split, folder: Path = layout.DATA) -> np.ndarray:
+    """Which fold's test each image of a split is, int64 (N,).
 
     Raises:
         PipelineError: the file is missing, damaged, or of other images.
     """
     path = folder / split.name / "folds.npz"
     arrays = read_arrays(path, "prepare")
-    try:
-        folds, together = arrays["folds"], arrays["together"]
-    except KeyError as error:
-        raise PipelineError(f"{path}: is of another version; rerun the stage prepare") from error
-    if not folds.shape == together.shape == (len(split),):
+    if "folds" not in arrays:
+        raise PipelineError(f"{path}: is of another version; rerun the stage prepare")
+    return _of(split, arrays["folds"], path)
+
+
+def _of(split: Split, values: np.ndarray, path: Path) -> np.ndarray:
+    if values.shape != (len(split),):
         raise PipelineError(f"{path}: is of other images than those beside it; rerun the stage prepare")
-    return folds, together
+    return values
 
 
 class ImageWriter:

@@ -31,13 +31,11 @@ class Folds:
     Attributes:
         count: how many folds; 0: none were drawn, and nothing is written.
         drawn: the fold of each image, int64 (N,).
-        together: what must not be torn apart, int64 (N,); see `units`.
         notes: what the report says about it.
     """
 
     count: int = 0
     drawn: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    together: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     notes: tuple[str, ...] = ()
 
     def write(self, splits: Mapping[str, Packed], folder: Path) -> None:
@@ -47,12 +45,22 @@ class Folds:
         start = 0
         for name, split in splits.items():
             part = slice(start, start + len(split.ids))
-            write_arrays(folder / name / "folds.npz", folds=self.drawn[part], together=self.together[part])
+            write_arrays(folder / name / "folds.npz", folds=self.drawn[part])
             start = part.stop
 
 
-def fold_all(settings: Settings, source: Source, splits: Mapping[str, Packed]) -> Folds:
+def together_in(source: Source, splits: Mapping[str, Packed]) -> np.ndarray:
+    """What must not be torn apart when images are drawn, int64 (N,), for all splits in their order; see `units`."""
+    content = np.concatenate([split.signatures.content for split in splits.values()])
+    groups = _groups(source)
+    return units(content, None if groups is None else [groups[name] for split in splits.values() for name in split.ids])
+
+
+def fold_all(settings: Settings, source: Source, splits: Mapping[str, Packed], together: np.ndarray) -> Folds:
     """Draw the folds that params.yaml asks for over all splits.
+
+    Args:
+        together: of `together_in`.
 
     Raises:
         PipelineError: a number of folds is set which these images do not allow. `auto` says so and draws none.
@@ -62,12 +70,8 @@ def fold_all(settings: Settings, source: Source, splits: Mapping[str, Packed]) -
     if not count:
         return Folds()
     labels = np.concatenate([split.labels for split in splits.values()])
-    content = np.concatenate([split.signatures.content for split in splits.values()])
-    groups = _groups(source)
-    names = None if groups is None else [groups[name] for split in splits.values() for name in split.ids]
-    together = units(content, names)
     try:
-        return Folds(count, draw(labels, together, count, settings.seed, source.classes), together)
+        return Folds(count, draw(labels, together, count, settings.seed, source.classes))
     except PipelineError as error:
         if chosen.folds != "auto":
             raise

@@ -13,13 +13,13 @@ import numpy as np
 from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
-from pipeline.data.folds import Folds, fold_all
+from pipeline.data.folds import Folds, fold_all, together_in
 from pipeline.data.intake import Intake
 from pipeline.data.planning import Grouped, plan_splits
 from pipeline.data.sources import Source, open_source
 from pipeline.data.splits import Assignment
 from pipeline.errors import PipelineError
-from pipeline.files import write_csv, write_json
+from pipeline.files import atomic, write_csv, write_json
 from pipeline.settings import Prepare, Settings
 
 NAMED = 10  # skipped images that a sentence names
@@ -44,10 +44,12 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
         dropped = _drop(splits, twins, policy, temporary)
         _check_filled(splits, source.classes)
         found = {"policy": policy, "counts": _count(twins.pairs), "dropped": dropped, "pairs": named}
-        drawn = fold_all(settings, source, splits)
+        together = together_in(source, splits)
+        drawn = fold_all(settings, source, splits, together)
         manifest = _manifest(settings, source, splits, found, grouped, drawn)
         for name, split in splits.items():
             packing.finish(split, temporary / name)
+        _write_together(together, splits, temporary)
         drawn.write(splits, temporary)
         write_json(temporary / "manifest.json", manifest)
         shutil.rmtree(target, ignore_errors=True)
@@ -57,6 +59,13 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest
+
+
+def _write_together(together: np.ndarray, splits: dict[str, packing.Packed], folder: Path) -> None:
+    ends = np.cumsum([len(split.ids) for split in splits.values()])
+    for name, part in zip(splits, np.split(together, ends[:-1]), strict=True):
+        with atomic(folder / name / "together.npy") as file:
+            np.save(file, part)
 
 
 def _pack_all(

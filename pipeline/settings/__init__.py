@@ -5,6 +5,7 @@ change that can change a result.
 """
 
 from pipeline.settings.base import BUDGETS, Budget, Dial, Fraction, Positive, Section
+from pipeline.settings.curve import Curve
 from pipeline.settings.data import (
     STILL,
     AnyDataset,
@@ -40,6 +41,7 @@ __all__ = [
     "Budget",
     "Cifar",
     "Compute",
+    "Curve",
     "Dataset",
     "Dial",
     "Dials",

@@ -9,6 +9,7 @@ from pydantic import Field
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Budget, Fraction, Positive, Section, SectionType
+from pipeline.settings.curve import Curve
 from pipeline.settings.data import AnyDataset, Prepare
 from pipeline.settings.methods import Ablate, Fusion, Svm, Training
 from pipeline.settings.sentences import check_names, validated
@@ -62,6 +63,7 @@ class Settings(Section):
     prepare: Prepare
     datasets: dict[str, AnyDataset]
     augmentation: AugmentedCopies
+    curve: Curve
     ablate: Ablate
     evaluation: Evaluation
     compute: Compute
@@ -126,6 +128,21 @@ class Settings(Section):
         other = self.datasets[name].model_copy(update={"image_size": image_size})
         return self.model_copy(update={"dataset": name, "datasets": self.datasets | {name: other}})
 
+    def check_curve(self, key: str) -> None:
+        """A curve may be of any selected method.
+
+        Raises:
+            PipelineError: it is not selected.
+        """
+        check_names([key], list(catalogue.BY_KEY), self.path, "curve.methods", "a method")
+        if key not in self.selected:
+            family = catalogue.BY_KEY[key].family
+            where = {"feature": "features", "matcher": "matchers", "fusion": "fusions", "network": "networks"}[family]
+            raise PipelineError(
+                f"{self.path}: `curve.methods` names {key}, which `{where}` does not select; add it there, or take it "
+                "out of `curve.methods`"
+            )
+
     def check_methods(self) -> None:
         """Validate every selected method, so that a slip shows before the first long stage and not after it.
 
@@ -147,6 +164,8 @@ class Settings(Section):
             self.matcher(key)
         for key in self.networks:
             self.network(key)
+        for key in self.curve.methods:
+            self.check_curve(key)
         for key in self.ablate.networks:
             for change in self.ablate.changes:
                 check_names(change, list(Training.model_fields), self.path, "ablate.changes", "a setting of `training`")

@@ -99,6 +99,12 @@ def _check_datasets(raw: dict[str, Any], where: str) -> None:
     check_names([raw.get("dataset")], list(datasets), where, "dataset", "a data set")
 
 
+def _no_repeats(names: list[str], where: str, key: str) -> None:
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise PipelineError(f"{where}: `{key}` names {repeated[0]} twice; name it once")
+
+
 def _check_selection(settings: Settings) -> None:
     families: tuple[tuple[str, catalogue.Family], ...] = (
         ("features", "feature"),
@@ -107,12 +113,11 @@ def _check_selection(settings: Settings) -> None:
         ("networks", "network"),
         ("ablate.networks", "network"),
     )
+    _no_repeats(settings.curve.methods, settings.path, "curve.methods")
     for key, family in families:
         names: list[str] = settings.ablate.networks if key == "ablate.networks" else getattr(settings, key)
         check_names(names, catalogue.keys(family), settings.path, key, f"a {family}")
-        repeated = [name for name in names if names.count(name) > 1]
-        if repeated:
-            raise PipelineError(f"{settings.path}: `{key}` names {repeated[0]} twice; name it once")
+        _no_repeats(names, settings.path, key)
         for name in names:
             if name not in settings.methods:
                 raise PipelineError(f"{settings.path}: `{key}` selects {name}, but the mapping `{name}` is missing")

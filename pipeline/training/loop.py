@@ -47,6 +47,7 @@ class Progress:
     Attributes:
         history: a row an epoch: epoch, learning_rate, train_loss, train_error, val_loss, val_error.
         layers: a row an epoch and layer, from the epoch's last full batch (training/statistics.py).
+        steps: of the optimiser, so far.
         guessing: the last epochs, so many, were no better on train than naming the most frequent class, though val
             had seen better: too high a rate has killed the network's units.
     """
@@ -58,6 +59,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     layers: list[dict[str, float | str]] = field(default_factory=list)
     guessing: int = 0
+    steps: int = 0
 
     @property
     def gave_up(self) -> bool:
@@ -272,6 +274,7 @@ class Run:
         else:
             self._look_at_val(row)
         progress.epoch += 1
+        progress.steps += self.steps
         progress.history.append(row)
         guesses = self.guesses
         progress.guessing = progress.guessing + 1 if row["train_error"] > guesses > progress.best_error else 0
