@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import layout, settings
-from pipeline.curves import fitting, kept
+from pipeline.curves import fitting, kept, planning
 from pipeline.curves.fitting import Measuring
 from pipeline.curves.kept import Point
 from pipeline.curves.sizes import sizes_of
@@ -20,12 +20,13 @@ from pipeline.curves.subsets import Labelled, nested_order
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import ranks
+from pipeline.files import read_json
 from pipeline.models import measured
 from pipeline.models.families import fit
 from pipeline.models.look import look_at
 from pipeline.models.recipe import Recipe
 from pipeline.settings.curve import Curve
-from pipeline.stages import curve, prepare
+from pipeline.stages import cnn, codebook, curve, evaluate, features, fuse, prepare, report, svm
 from tests.conftest import edit, make_project, pipeline
 
 # ---------------------------------------------------------------------------------------------------- subsets
@@ -320,3 +321,46 @@ def test_no_sizes_are_no_curve(project: Path, capsys: pytest.CaptureFixture[str]
     curve.run("hog")
     assert "names no size" in capsys.readouterr().err
     assert kept.read("hog", load_split("test").ids) == []
+
+
+def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> None:
+    edit(inside, {"features": ["hog", "color_histogram", "sift_bow"]})
+    for stage in (codebook, features, svm):
+        for key in ("hog", "color_histogram", "sift_bow"):
+            stage.run(key)
+    fuse.run("all_classical")
+    cnn.run("lenet5")
+    evaluate.run()
+    report.run()
+    found = read_json(layout.METRICS, "evaluate")["curve"]
+    assert found["sizes"] == SIZES
+    assert list(found["methods"]) == ["all_classical", "hog", "lenet5", "sift_bow"]
+    assert found["seeded"]
+    assert not found["failed"]
+    page = layout.PAGE.read_text(encoding="utf-8")
+    assert page.index('id="curve"') < page.index('id="leaderboard"')
+    assert "Every pair of methods" in page
+    assert 'download="curve.csv"' in page
+    summary = layout.SUMMARY.read_text(encoding="utf-8")
+    answer, table = summary.split("\n")[2], (layout.TABLES / "curve.csv").read_text(encoding="utf-8")
+    assert "240" in answer
+    assert "hand-crafted features" in answer
+    assert "With all images: " in summary
+    assert "| 40 |" in summary
+    assert (layout.CHARTS / "curve.svg").is_file()
+    assert len(table.splitlines()) == 1 + 4 * len(SIZES)
+
+
+def test_a_plan_counts_what_is_left(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = settings.load()
+    rows = planning.plan(chosen, ["hog", "lenet5"])
+    assert [(row.key, row.size, row.seeds, row.kept) for row in rows] == [
+        (key, size, 2, 2) for key in ("hog", "lenet5") for size in SIZES
+    ]
+    assert all(row.seconds > 0 and row.left == 0 for row in rows)
+    more = chosen.model_copy(update={"curve": chosen.curve.model_copy(update={"seeds": [0, 4, 5]})})
+    assert [row.kept for row in planning.plan(more, ["all_classical"])] == [2] * 6  # of its two members
+    curve.run(None, plan=True)
+    said = capsys.readouterr().out
+    assert "In all 0 s on this machine" in said
+    assert "SIFT bag of words" in said

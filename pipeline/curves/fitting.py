@@ -116,6 +116,11 @@ class Measuring:
         shutil.rmtree(scratch, ignore_errors=True)
         return found
 
+    def fit_one(self, recipe: Recipe, one: Fit) -> Measured:
+        """Fit one recipe to one subset, where val chooses."""
+        title = f"{one.size:,} images, seed {one.seed}: {recipe.method.title}"
+        return self._measure(recipe, one, self.labelled.draw(one.size, one.seed), None, title)
+
     def _measure(self, recipe: Recipe, one: Fit, data: TrainingData, larger: Measured | None, title: str) -> Measured:
         recipe, name = replace(recipe, seed=one.seed), f"{one.size}-{one.seed}"
         chosen = None if one.tuned or larger is None else larger.price.chosen

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy as np
 from pipeline import catalogue, layout, progress
 from pipeline.catalogue import Method
 from pipeline.cross_validation.kept import Kept, read
+from pipeline.curves import kept as curves_kept
+from pipeline.curves.kept import Point
 from pipeline.data.contract import Split, load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import Cost, read_cost, read_scores
@@ -77,6 +79,7 @@ class Outcome:
         results: of the methods that can be used, oldest first.
         failed: for each other selected method a sentence that says which file is at fault and which stage to rerun.
         folds: what cross-validation left; None where there was none.
+        curves: the points of each method's learning curve, by its key.
     """
 
     manifest: dict[str, Any]
@@ -84,6 +87,7 @@ class Outcome:
     results: list[Result]
     failed: dict[str, str]
     folds: Kept | None = None
+    curves: dict[str, list[Point]] = field(default_factory=dict)
 
 
 def load(settings: Settings) -> Outcome:
@@ -99,7 +103,18 @@ def load(settings: Settings) -> Outcome:
         raise PipelineError(f"no method has a result that can be used; the first: {next(iter(failed.values()))}")
     methods = [method.key for method in catalogue.by_year(settings.selected)]
     folds = read(methods, len(manifest["classes"])) if manifest["folds"] else None
-    return Outcome(manifest, splits, results, failed, folds)
+    return Outcome(manifest, splits, results, failed, folds, _curves(settings, splits["test"]))
+
+
+def _curves(settings: Settings, test: Split) -> dict[str, list[Point]]:
+    """A curve that can't be read is one point that says why."""
+    found = {}
+    for key in settings.curve.methods:
+        try:
+            found[key] = curves_kept.read(key, test.ids)
+        except PipelineError as error:
+            found[key] = [Point(0, 0, failed=str(error))]
+    return found
 
 
 def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> tuple[list[Result], dict[str, str]]:

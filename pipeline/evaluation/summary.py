@@ -13,13 +13,14 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics, significance
 from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
 from pipeline.evaluation.cross_validated import cross_validated
+from pipeline.evaluation.curves.described import described as described_curves
 from pipeline.evaluation.error_rates import balanced_of, errors_of
 from pipeline.evaluation.results import Outcome
 from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 4  # of metrics.json
+VERSION = 5  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 
 
@@ -79,6 +80,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "methods": methods,
         "failed": outcome.failed,
         "cross_validation": cross_validated(outcome.folds, confidence),
+        "curve": described_curves(outcome.curves, classes, confidence, settings.seed),
     }
 
 

@@ -8,6 +8,7 @@ from pipeline import catalogue
 from pipeline.evaluation import metrics, significance
 from pipeline.evaluation.results import Result
 from pipeline.evaluation.summary import titled
+from pipeline.report.curves import answer_of
 from pipeline.report.words import milliseconds, p_value, seconds, tenths
 
 
@@ -26,11 +27,20 @@ def error_of(summary: dict[str, Any], result: Result, split: str = "test") -> fl
 
 
 def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
-    """Which era wins here, by how much, how surely, at what cost.
+    """From how many images on which era wins here; with all of them, by how much, how surely, at what cost.
 
     Args:
         labels: of test, int (N,).
     """
+    first = answer_of(summary["curve"], summary["confidence"]) if summary["curve"] else []
+    verdict, *rest = _at_full_size(summary, results, labels)
+    if first:
+        verdict = f"With all images: {verdict[0].lower()}{verdict[1:]}"
+    return [*first, verdict, *rest]
+
+
+def _at_full_size(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
+    """Of the fitted models: which era wins, or that only one was selected."""
     old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
     if old is None or new is None:
         one = old or new

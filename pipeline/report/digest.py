@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import catalogue
 from pipeline.evaluation import cross_validated
 from pipeline.report.charts.base import Chart
 from pipeline.report.words import cell, milliseconds, seconds
@@ -42,6 +43,7 @@ def digest(
     lines += [_row(_cells(row, skewed)) for row in rows]
     lines += [_row(["failed", title, *[""] * (len(columns) - 3), _plain(why)]) for title, why in failed.items()]
     places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
+    lines += _curve(summary)
     lines += _folds(summary)
     lines += ["", f"Intervals are Wilson's at {100 * summary['confidence']:.0f} %; {places}.", ""]
     lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
@@ -49,6 +51,22 @@ def digest(
     counts = f"{images['train']:,} training, {images['val']:,} val and {images['test']:,} test images"
     lines += [f"{counts} of {summary['classes']} classes; budget {summary['budget']}, seed {summary['seed']}.", ""]
     return "\n".join([*lines, *(f"- {_plain(limit)}" for limit in limits)]) + "\n"
+
+
+def _curve(summary: dict[str, Any]) -> list[str]:
+    """Errors by number of labelled images, a column a method."""
+    found = summary["curve"]
+    if not found:
+        return []
+    methods = {key: {row["images"]: row for row in method["rows"]} for key, method in found["methods"].items()}
+    columns = ["labelled images", *(f"{_plain(catalogue.BY_KEY[key].title)}, top-1 error %" for key in methods)]
+    body = [
+        _row([f"{size:,}", *(_error(rows[size], "top1", "") if size in rows else "–" for rows in methods.values())])
+        for size in found["sizes"]
+    ]
+    seeds = "test images and seeds" if found["seeded"] else "test images alone"
+    head = f"By the number of labelled images, train and val together (intervals over {seeds}):"
+    return ["", head, "", _row(columns), _row(["---"] * len(columns)), *body]
 
 
 def _folds(summary: dict[str, Any]) -> list[str]:

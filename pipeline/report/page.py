@@ -20,9 +20,10 @@ from pipeline.evaluation import cross_validated
 from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
+from pipeline.report import curves as learning_curves
 from pipeline.report import gallery, ilsvrc, repeat, trust, words
 from pipeline.report.answer import answer, best_of, error_of
-from pipeline.report.charts import cost, errors, learning, story
+from pipeline.report.charts import cost, curve, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
 from pipeline.report.charts.names import chartable
 from pipeline.report.confidence import Confidence, confidence
@@ -49,7 +50,7 @@ DOWNLOADS = {
     "risk_coverage.csv": layout.PLOTS / "risk_coverage.csv",
     "metrics.json": layout.METRICS,
 }
-FOLDS = "cross_validation.csv"  # there where there was any
+FOLDS, CURVE = "cross_validation.csv", "curve.csv"  # there where there was any
 
 
 def write_page(content: dict[str, Any], target: Path) -> None:
@@ -101,6 +102,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "manifest": outcome.manifest,
         "answer": answer(summary, results, test.labels),
         "folds": cross_validated.rows(summary["cross_validation"]) if summary["cross_validation"] else [],
+        **_curves(summary),
         **_ranking(rows, summary),
         **_learning(),
         "families": FAMILIES,
@@ -138,8 +140,8 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
 
 
 def _downloads(summary: dict[str, Any]) -> dict[str, Path]:
-    more = {FOLDS: layout.TABLES / FOLDS} if summary["cross_validation"] else {}
-    return DOWNLOADS | more
+    there = {FOLDS: summary["cross_validation"], CURVE: summary["curve"]}
+    return DOWNLOADS | {name: layout.TABLES / name for name, found in there.items() if found}
 
 
 def _agreeing(summary: dict[str, Any], outcome: Outcome) -> tuple[dict[str, Any], Outcome]:
@@ -167,6 +169,14 @@ def _shown(results: list[Result], summary: dict[str, Any]) -> list[Result]:
     if len(found) == 1:
         found = sorted(results, key=lambda result: -error_of(summary, result, "val"))[-2:]
     return found
+
+
+def _curves(summary: dict[str, Any]) -> dict[str, Any]:
+    """Learning curves."""
+    found = summary["curve"]
+    shown = learning_curves.shown(found)
+    chart = curve.curve(shown["table"], found["crossing"], summary["confidence"]) if found else None
+    return {"curves": shown, "curve_chart": chart}
 
 
 def _ranking(rows: list[dict[str, Any]], summary: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import shutil
 
 from pipeline import layout, settings
 from pipeline.evaluation import confidence, cross_validated, tables
+from pipeline.evaluation.curves import rows as curves
 from pipeline.evaluation.environment import environment
 from pipeline.evaluation.results import load
 from pipeline.evaluation.summary import headline, leaderboard, summarise
@@ -49,6 +50,8 @@ def run() -> None:
     if summary["cross_validation"]:
         found = cross_validated.rows(summary["cross_validation"])
         write(layout.TABLES / "cross_validation.csv", found, cross_validated.COLUMNS)
+    if summary["curve"]:
+        write(layout.TABLES / "curve.csv", curves.table(summary["curve"]), curves.COLUMNS)
     write_json(layout.TABLES / "environment.json", environment())
     write(layout.PLOTS / "errors.csv", [{name: row[name] for name in ERRORS} for row in rows], ERRORS)
     write(layout.PLOTS / "confusion.csv", tables.guesses(outcome), ["actual", "predicted"])

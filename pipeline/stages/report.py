@@ -16,6 +16,8 @@ def run() -> None:
     content = gather(chosen, read_summary(layout.METRICS), load(chosen))
     write_page(content, layout.PAGE)
     charts = [content["top_1_chart"], content["cost_charts"][0]]
+    if content["curve_chart"]:
+        charts.insert(0, content["curve_chart"])
     shutil.rmtree(layout.CHARTS, ignore_errors=True)
     for chart in charts:
         with atomic(layout.CHARTS / f"{chart.key}.svg", "w") as file:

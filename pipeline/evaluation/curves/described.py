@@ -1,0 +1,181 @@
+"""All that the curves say, as metrics.json holds it: errors in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from pipeline import catalogue
+from pipeline.curves.kept import Point
+from pipeline.evaluation.confidence import percent
+from pipeline.evaluation.curves import replicates as bootstrap
+from pipeline.evaluation.curves.crossing import crossing
+from pipeline.evaluation.curves.measured import AtSize, MethodCurve
+from pipeline.evaluation.curves.outlook import Series, meeting, outlook
+from pipeline.evaluation.curves.replicates import Replicates
+from pipeline.evaluation.error_rates import TOP_5_NEEDS
+
+ERAS = ("hand-crafted", "learned")
+
+
+def described(
+    found: Mapping[str, Sequence[Point]], classes: int, confidence: float, seed: int
+) -> dict[str, Any] | None:
+    """Every method's curve, each era's best, and where they cross; None where nothing was measured.
+
+    Args:
+        found: the points of each method, by its key.
+        classes: how many.
+        confidence: of the intervals.
+        seed: of the bootstrap.
+    """
+    curves = [MethodCurve.of(key, catalogue.BY_KEY[key].era, points) for key, points in found.items()]
+    curves = [curve for curve in curves if curve.at]
+    if not curves:
+        return None
+    drawn = bootstrap.draw(curves, seed=seed)
+    eras = {era: _best(era, curves, drawn) for era in ERAS}
+    return {
+        "seeded": drawn.seeded,
+        "sizes": sorted({size for curve in curves for size in curve.at}),
+        "methods": {curve.key: _method(curve, drawn, classes, confidence) for curve in curves},
+        "eras": {era: _era(best, confidence) for era, best in eras.items() if best is not None},
+        "crossing": _crossed(_series(eras[ERAS[0]]), _series(eras[ERAS[1]]), confidence),
+        "pairs": [
+            {"hand-crafted": one.key, "learned": other.key, **pair}
+            for one in curves
+            for other in curves
+            if (one.era, other.era) == ERAS
+            and (pair := _crossed(_of_method(one, drawn), _of_method(other, drawn), confidence)) is not None
+        ],
+        "failed": [
+            {"method": key, "images": point.size, "seed": point.seed, "why": point.failed}
+            for key, points in found.items()
+            for point in points
+            if point.failed
+        ],
+    }
+
+
+def _method(curve: MethodCurve, drawn: Replicates, classes: int, confidence: float) -> dict[str, Any]:
+    series = _of_method(curve, drawn)
+    return {
+        "era": curve.era,
+        "rows": [_row(cell, drawn.test[curve.key, size], classes, confidence) for size, cell in curve.at.items()],
+        "outlook": outlook(series, confidence),
+    }
+
+
+def _row(cell: AtSize, drawn: np.ndarray, classes: int, confidence: float) -> dict[str, Any]:
+    tail, points = (1 - confidence) / 2, cell.points
+    top_5 = fmean(float((np.asarray(point.ranks) >= 5).mean()) for point in points)
+    return {
+        "images": cell.size,
+        "seeds": list(cell.seeds),
+        "top1_error": percent(float(cell.errors.mean())),
+        "top1_low": percent(float(np.quantile(drawn, tail))),
+        "top1_high": percent(float(np.quantile(drawn, 1 - tail))),
+        "top1_errors": [percent(float(error)) for error in cell.errors],
+        "top5_error": percent(top_5) if classes >= TOP_5_NEEDS else None,
+        "deviation": percent(float(cell.errors.std(ddof=1))) if len(points) > 1 else None,
+        "val_error": percent(float(cell.val_errors.mean())),
+        "val_images": points[0].val_images,
+        "train_seconds": round(median(point.train_seconds for point in points), 3),
+        "predict_ms": round(median(point.predict_ms for point in points), 4),
+        "megabytes": round(median(point.bytes for point in points) / 1e6, 3),
+        "steps": round(median(point.steps for point in points)),
+        "tuned": all(point.tuned for point in points),
+    }
+
+
+@dataclass(frozen=True)
+class Best:
+    """An era's best method at each size, chosen on val; in each replicate anew, since val has its luck as well.
+
+    Attributes:
+        chosen: its key at each size.
+        series: its errors.
+    """
+
+    chosen: list[str]
+    series: Series
+
+
+def _best(era: str, curves: Sequence[MethodCurve], drawn: Replicates) -> Best | None:
+    mine = [curve for curve in curves if curve.era == era]
+    sizes = sorted({size for curve in mine for size in curve.at})
+    if not sizes:
+        return None
+    chosen, errors, columns = [], [], []
+    for size in sizes:
+        there = [curve for curve in mine if size in curve.at]
+        best = min(there, key=lambda curve: float(curve.at[size].val_errors.mean()))
+        chosen.append(best.key)
+        errors.append(float(best.at[size].errors.mean()))
+        val = np.stack([drawn.val[curve.key, size] for curve in there])
+        test = np.stack([drawn.test[curve.key, size] for curve in there])
+        columns.append(test[val.argmin(axis=0), np.arange(val.shape[1])])
+    return Best(chosen, Series(np.array(sizes), np.array(errors), np.stack(columns, axis=1)))
+
+
+def _series(best: Best | None) -> Series | None:
+    return None if best is None else best.series
+
+
+def _of_method(curve: MethodCurve, drawn: Replicates) -> Series:
+    errors = np.array([cell.errors.mean() for cell in curve.at.values()])
+    return Series(
+        np.array(list(curve.at)), errors, np.stack([drawn.test[curve.key, size] for size in curve.at], axis=1)
+    )
+
+
+def _era(best: Best, confidence: float) -> dict[str, Any]:
+    tail, series = (1 - confidence) / 2, best.series
+    return {
+        "rows": [
+            {
+                "images": size,
+                "method": best.chosen[k],
+                "top1_error": percent(float(series.errors[k])),
+                "top1_low": percent(float(np.quantile(series.replicates[:, k], tail))),
+                "top1_high": percent(float(np.quantile(series.replicates[:, k], 1 - tail))),
+            }
+            for k, size in enumerate(series.sizes.tolist())
+        ],
+        "outlook": outlook(series, confidence),
+    }
+
+
+def _crossed(old: Series | None, new: Series | None, confidence: float) -> dict[str, Any] | None:
+    """Where the learned one overtakes, at the sizes that both have; None with fewer than two."""
+    if old is None or new is None:
+        return None
+    sizes = sorted(set(old.sizes.tolist()) & set(new.sizes.tolist()))
+    if len(sizes) < 2:
+        return None
+    old, new = (
+        Series(one.sizes[k], one.errors[k], one.replicates[:, k])
+        for one in (old, new)
+        for k in [np.isin(one.sizes, sizes)]
+    )
+    found = crossing(np.array(sizes), old.replicates, new.replicates, confidence)
+    ahead = found.median == np.inf
+    return {
+        "kind": found.kind,
+        **{name: _number(getattr(found, name)) for name in ("median", "low", "high")},
+        "sizes": sizes,
+        "winners": list(found.winners),
+        "shares": [percent(share) for share in found.shares],
+        "hand-crafted_errors": [percent(float(error)) for error in old.errors],
+        "learned_errors": [percent(float(error)) for error in new.errors],
+        "meeting": meeting(old, new, confidence) if ahead else None,
+    }
+
+
+def _number(value: float) -> int | str:
+    """JSON knows no infinity: `smallest` is ahead from the smallest size on, `never` not within what was measured."""
+    return "smallest" if value == -np.inf else "never" if value == np.inf else round(value)

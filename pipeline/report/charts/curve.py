@@ -1,0 +1,73 @@
+"""Error against the number of labelled images, on logarithmic axes, with bands; where the eras cross is marked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from pipeline.report.charts.base import Chart, era, finish
+from pipeline.report.words import tenths
+
+WIDTH, HEIGHT = 440, 320
+LOWEST = 0.01  # %, for a logarithmic axis has no zero
+
+
+def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidence: float) -> Chart:
+    """A line and a band for each method.
+
+    Args:
+        rows: of report.curves.table.
+        crossing: metrics.json's, of the eras; its interval is shaded where both ends are numbers.
+        confidence: of the bands.
+    """
+    data = pd.DataFrame(rows)[["title", "era", "images", "top1_error", "top1_low", "top1_high", "seeds"]]
+    for name in ("top1_error", "top1_low", "top1_high"):
+        data[name] = data[name].clip(lower=LOWEST)
+    data["last"] = data["images"] == data.groupby("title")["images"].transform("max")
+    largest, smallest = int(data["images"].max()), int(data["images"].min())
+    axis = alt.Axis(format=",~r", values=sorted(set(data["images"])), labelOverlap="greedy", grid=False)
+    x = alt.X("images:Q", title="labelled images (train and val together)", axis=axis,
+              scale=alt.Scale(type="log", domain=[smallest, largest], nice=False))  # fmt: skip
+    bottom, top = float(data["top1_low"].min()), float(data["top1_high"].max())
+    y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", tickCount=8),
+              scale=alt.Scale(type="log", domain=[0.9 * bottom, min(105.0, 1.1 * top)], nice=False))  # fmt: skip
+    base = alt.Chart(data)
+    tooltip = [
+        alt.Tooltip("title:N"),
+        alt.Tooltip("images:Q", format=",", title="labelled images"),
+        alt.Tooltip("top1_error:Q", format=".2f", title="top-1 error (%)"),
+        alt.Tooltip("top1_low:Q", format=".2f", title=f"{100 * confidence:.0f} % interval from"),
+        alt.Tooltip("top1_high:Q", format=".2f", title="to"),
+        alt.Tooltip("seeds:Q"),
+    ]
+    bands = base.mark_area(opacity=0.18).encode(
+        x=x, y=alt.Y("top1_low:Q"), y2="top1_high:Q", color=era(), detail="title:N", tooltip=tooltip
+    )
+    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=era(), detail="title:N")
+    points = base.mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    names = (
+        base.transform_filter("datum.last")
+        .mark_text(align="right", dx=-2, dy=-10, fontSize=12)
+        .encode(x=x, y=y, text="title:N", color=era())
+    )
+    layers = [*_crossing(crossing, x), bands, lines, points, names]
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    ends = "; ".join(
+        f"{row['title']} {tenths(row['top1_error'])} % at {row['images']:,}"
+        for row in data[data["last"]].to_dict("records")
+    )
+    return finish("curve", chart, "Top-1 test error by the number of labelled images.", f"At the end: {ends}.")
+
+
+def _crossing(found: dict[str, Any] | None, x: alt.X) -> list[Any]:
+    """A line where networks overtake, and a shade over its interval."""
+    if found is None or not isinstance(found["median"], int):
+        return []
+    low = found["low"] if isinstance(found["low"], int) else found["sizes"][0]
+    high = found["high"] if isinstance(found["high"], int) else found["sizes"][-1]
+    data = pd.DataFrame([{"images": low, "to": high}])
+    shade = alt.Chart(data).mark_rect(opacity=0.12, color="#888888").encode(x=x, x2="to:Q")
+    line = alt.Chart(pd.DataFrame([{"images": found["median"]}])).mark_rule(strokeDash=[5, 4], color="#888888")
+    return [shade, line.encode(x=x)]
