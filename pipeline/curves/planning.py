@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from pipeline import catalogue
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.curves.subsets import Labelled
 from pipeline.data.contract import Split, load_split
+from pipeline.models.families import fit
 from pipeline.models.recipe import Recipe
 from pipeline.report.words import seconds as in_words
 from pipeline.settings import Settings
 from pipeline.training.pace import Pace
 
-CALIBRATED_UP_TO = 1000  # images: what is fitted to tell how long others take; these fits are kept
+CALIBRATED_UP_TO = 2500  # images: what is fitted to tell how long others take; these fits are kept
 STEPS = 6  # of an optimiser that are timed, after as many that are not
 
 
@@ -98,10 +100,17 @@ def _of_others(measuring: Measuring, recipe: Recipe, fits: list[Fit]) -> dict[in
     tuned = sorted({one.size for one in fits if one.tuned and one.seed == seed})
     some = [size for size in tuned if size <= CALIBRATED_UP_TO] or tuned[:1]
     at = sorted({some[0], some[-1]})
+    _warm_up(measuring, recipe, at[0], seed)
     found = [measuring.fit_one(replace(recipe, seed=seed), Fit(size, seed, tuned=True)) for size in at]
     training = np.array([one.price.training_seconds for one in found])
     slope, start = np.polyfit(at, training, 1) if len(at) > 1 else (training[0] / at[0], 0.0)
     return {size: found[-1].test.seconds + max(float(start + slope * size), 0.0) for size in measuring.sizes()}
+
+
+def _warm_up(measuring: Measuring, recipe: Recipe, size: int, seed: int) -> None:
+    """What compiles on its first use is no cost of a size."""
+    with tempfile.TemporaryDirectory() as work:
+        fit(recipe, measuring.labelled.draw(size, seed), measuring.settings.compute, Path(work))
 
 
 def _of_network(measuring: Measuring, recipe: Recipe, fits: list[Fit]) -> dict[int, float]:
