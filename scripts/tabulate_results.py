@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from pipeline import catalogue
@@ -26,7 +27,7 @@ MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re
 DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
 COLUMNS = ["method", "top-1", "top-5", "val", "training", "on", "settings"]
 LIMITED = "results-*-images"  # where `prepare.train_limit` left fewer
-WHAT = {"dataset", "budget", "seed", "features", "matchers", "fusions", "networks", "ablate.networks"}  # runs, not how
+WHAT = {"dataset", "budget", "seed", "features", "matchers", "fusions", "networks", "ablate.networks", "curve.methods"}  # runs, not how
 Row = dict[str, Any]
 
 
@@ -60,6 +61,21 @@ def sizes() -> str:
     compared = {row["method"] for rows in limited for row in rows}
     everything = [row for row in _rows("cifar10", "results") if row["method"] in compared]
     return _side_by_side({f"{rows[0]['train']:,}": rows for rows in [*limited, everything]})
+
+
+def curve(dataset: str) -> str:
+    """Mean top-1 errors over seeds by the number of labelled images, with the deviation between seeds."""
+    rows = _rows(dataset, "curve")
+    sizes, keys = sorted({row["n"] for row in rows}), {row["method"] for row in rows}
+    lines = [["method", *(f"{size:,}" for size in sizes)]]
+    for method in _in_order(keys):
+        cells = [method.title]
+        for size in sizes:
+            errors = [row["top1_error"] for row in rows if (row["method"], row["n"]) == (method.key, size)]
+            spread = f" <sub>± {stdev(errors):.1f}, {len(errors)} seeds</sub>" if len(errors) > 1 else ""
+            cells.append(f"{fmean(errors):.1f}{spread}" if errors else "–")
+        lines.append(cells)
+    return _table(lines)
 
 
 def others() -> str:
@@ -99,6 +115,7 @@ def ablation() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     **{name: partial(leaderboard, name) for name in DATASETS},
+    **{f"curve-{name}": partial(curve, name) for name in DATASETS},
     "sizes": sizes,
     "others": others,
     "trust": trust,

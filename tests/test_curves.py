@@ -20,13 +20,13 @@ from pipeline.curves.subsets import Labelled, nested_order
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import ranks
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from pipeline.models import measured
 from pipeline.models.families import fit
 from pipeline.models.look import look_at
 from pipeline.models.recipe import Recipe
 from pipeline.settings.curve import Curve
-from pipeline.stages import cnn, codebook, curve, evaluate, features, fuse, prepare, report, svm
+from pipeline.stages import cnn, codebook, curve, evaluate, features, fuse, prepare, publish, report, svm
 from tests.conftest import edit, make_project, pipeline
 
 # ---------------------------------------------------------------------------------------------------- subsets
@@ -349,6 +349,22 @@ def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> 
     assert "| 40 |" in summary
     assert (layout.CHARTS / "curve.svg").is_file()
     assert len(table.splitlines()) == 1 + 4 * len(SIZES)
+
+    publish.run("2026-01-02", ["curve.sizes=[40,90,240]"])
+    path = layout.REPORTS / "published" / "objects" / "curve.json"
+    rows = read_json(path, "publish")
+    assert len(rows) == 4 * len(SIZES) * len(SEEDS)
+    first = next(point for point in _points("hog") if (point.size, point.seed) == (40, 4))
+    row = next(row for row in rows if (row["method"], row["n"], row["seed"]) == ("hog", 40, 4))
+    assert row["top1_error"] == round(100 * float((np.asarray(first.ranks) > 0).mean()), 4)
+    assert "curve.methods=[all_classical,hog,lenet5,sift_bow]" in row["command"]
+    kept_row = {**row, "n": 20, "top1_error": 99.0}
+    write_json(path, [kept_row, {**row, "top1_error": 98.0}])
+    publish.run("2026-01-03", [], add=True)
+    joined = read_json(path, "publish")
+    assert len(joined) == len(rows) + 1
+    assert kept_row in joined
+    assert 98.0 not in [one["top1_error"] for one in joined]
 
 
 def test_a_plan_counts_what_is_left(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:

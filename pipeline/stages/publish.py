@@ -1,6 +1,7 @@
 """publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it.
 
-The table of an ablated network goes beside it, into ablation-<network>.json.
+The table of an ablated network goes beside it, into ablation-<network>.json, and every fit of the learning curves into
+curve.json.
 """
 
 import datetime
@@ -40,6 +41,7 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
     chosen = load()
     for family in ("features", "matchers", "fusions", "networks"):
         settings.append(f"{family}=[{','.join(getattr(chosen, family))}]")
+    settings.append(f"curve.methods=[{','.join(chosen.curve.methods)}]")
     if chosen.ablate.networks:
         settings.append(f"ablate.networks=[{','.join(chosen.ablate.networks)}]")
     command = "dvc exp run " + " ".join(f"-S {shlex.quote(change)}" for change in settings + changes)
@@ -51,11 +53,34 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         path = folder / f"ablation-{key}.json"
         write_json(path, _ablation(key, chosen, metrics, how))
         progress.say(f"published: {path}")
+    if metrics["curve"]:
+        path = folder / f"{'curve' if name == 'results' else f'curve-{name}'}.json"
+        fits = _curve(metrics["curve"], how)
+        write_json(path, _with_others(read_json(path, "publish"), fits) if add and path.exists() else fits)
+        progress.say(f"published: {path}")
     path = folder / f"{name}.json"
     if add and path.exists():
         rows = _joined(read_json(path, "publish"), rows, metrics["confidence"])
     write_json(path, rows)
     progress.say(f"published: {path}")
+
+
+def _curve(curve: dict[str, Any], how: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a fit, errors in percent; `how` it came about stands in each, since rows of several runs are joined."""
+    own = {"command": how["command"], "device": how["device"], "commit": how["commit"], "date": how["date"]}
+    return [
+        {"method": key, "n": row["images"], **fit, **own, "versions": how["versions"]}
+        for key, method in curve["methods"].items()
+        for row in method["rows"]
+        for fit in row["fits"]
+    ]
+
+
+def _with_others(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of both, by method, number of images and seed; what is in both is what was measured now."""
+    rows = {(row["method"], row["n"], row["seed"]): row for row in [*before, *now]}
+    order = [method.key for method in catalogue.by_year({key for key, _, _ in rows})]
+    return [rows[place] for place in sorted(rows, key=lambda place: (order.index(place[0]), *place[1:]))]
 
 
 def _joined(before: list[dict[str, Any]], now: list[dict[str, Any]], confidence: float) -> list[dict[str, Any]]:

@@ -76,10 +76,10 @@ def _row(cell: AtSize, drawn: np.ndarray, classes: int, confidence: float) -> di
     return {
         "images": cell.size,
         "seeds": list(cell.seeds),
+        "fits": [_fit(point, classes) for point in points],
         "top1_error": percent(float(cell.errors.mean())),
         "top1_low": percent(float(np.quantile(drawn, tail))),
         "top1_high": percent(float(np.quantile(drawn, 1 - tail))),
-        "top1_errors": [percent(float(error)) for error in cell.errors],
         "top5_error": percent(top_5) if classes >= TOP_5_NEEDS else None,
         "deviation": percent(float(cell.errors.std(ddof=1))) if len(points) > 1 else None,
         "val_error": percent(float(cell.val_errors.mean())),
@@ -89,6 +89,21 @@ def _row(cell: AtSize, drawn: np.ndarray, classes: int, confidence: float) -> di
         "megabytes": round(median(point.bytes for point in points) / 1e6, 3),
         "steps": round(median(point.steps for point in points)),
         "tuned": all(point.tuned for point in points),
+    }
+
+
+def _fit(point: Point, classes: int) -> dict[str, Any]:
+    """One seed's."""
+    ranks = np.asarray(point.ranks)
+    return {
+        "seed": point.seed,
+        "top1_error": percent(float((ranks >= 1).mean())),
+        "top5_error": percent(float((ranks >= 5).mean())) if classes >= TOP_5_NEEDS else None,
+        "val_error": percent(point.val_error),
+        "train_seconds": round(point.train_seconds, 3),
+        "predict_ms": round(point.predict_ms, 4),
+        "steps": point.steps,
+        "chosen": point.chosen,
     }
 
 
