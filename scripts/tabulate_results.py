@@ -27,7 +27,17 @@ MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re
 DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
 COLUMNS = ["method", "top-1", "top-5", "val", "training", "on", "settings"]
 LIMITED = "results-*-images"  # where `prepare.train_limit` left fewer
-WHAT = {"dataset", "budget", "seed", "features", "matchers", "fusions", "networks", "ablate.networks", "curve.methods"}  # runs, not how
+WHAT = {
+    "dataset",
+    "budget",
+    "seed",
+    "features",
+    "matchers",
+    "fusions",
+    "networks",
+    "ablate.networks",
+    "curve.methods",
+}  # runs, not how
 Row = dict[str, Any]
 
 
@@ -115,7 +125,7 @@ def ablation() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     **{name: partial(leaderboard, name) for name in DATASETS},
-    **{f"curve-{name}": partial(curve, name) for name in DATASETS},
+    **{f"curve-{name}": partial(curve, name) for name in DATASETS if (PUBLISHED / name / "curve.json").exists()},
     "sizes": sizes,
     "others": others,
     "trust": trust,

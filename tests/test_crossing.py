@@ -316,7 +316,11 @@ def test_when_more_images_bring_more_than_switching() -> None:
 def test_the_chart_shades_the_crossing_and_draws_an_error_of_zero() -> None:
     curve = outcome(power(0.6, 0.2), power(0.8, 0.5))
     drawn = chart_of(table(curve), curve["crossing"], 0.95)
+    assert drawn is not None
     assert '"mark": {"color": "#888888", "opacity": 0.12, "type": "rect"}' in drawn.spec
     assert "AlexNet" in drawn.svg
     rows = [row | {"top1_error": 0.0, "top1_low": 0.0} for row in table(curve)]
-    assert "NaN" not in chart_of(rows, None, 0.95).svg
+    of_zero = chart_of(rows, None, 0.95)
+    assert of_zero is not None
+    assert "NaN" not in of_zero.svg
+    assert chart_of([row for row in rows if row["images"] == 100], None, 0.95) is None

@@ -350,7 +350,7 @@ def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> 
     assert (layout.CHARTS / "curve.svg").is_file()
     assert len(table.splitlines()) == 1 + 4 * len(SIZES)
 
-    publish.run("2026-01-02", ["curve.sizes=[40,90,240]"])
+    publish.run("2026-01-02", ["curve.sizes=[40,90,240]"], "results")
     path = layout.REPORTS / "published" / "objects" / "curve.json"
     rows = read_json(path, "publish")
     assert len(rows) == 4 * len(SIZES) * len(SEEDS)
@@ -360,7 +360,7 @@ def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> 
     assert "curve.methods=[all_classical,hog,lenet5,sift_bow]" in row["command"]
     kept_row = {**row, "n": 20, "top1_error": 99.0}
     write_json(path, [kept_row, {**row, "top1_error": 98.0}])
-    publish.run("2026-01-03", [], add=True)
+    publish.run("2026-01-03", [], "results", add=True)
     joined = read_json(path, "publish")
     assert len(joined) == len(rows) + 1
     assert kept_row in joined

@@ -35,11 +35,20 @@ class Series:
         return len(self.sizes) >= FEWEST
 
     def beyond(self, form: str, at: np.ndarray, replicates: bool = False, first: int | None = None) -> np.ndarray:
-        """Values of a form at other sizes: (1, Q) of what was measured, or (B, Q).
+        """Errors at larger sizes: (1, Q) of what was measured, or (B, Q).
+
+        They begin at the last error that was measured, and fall from there in the proportion in which the form falls:
+        a form that runs above or below its last point would else promise more images a higher error, or a leap.
 
         Args:
             first: only this many sizes are fitted.
         """
+        values = self.through(form, np.append(at, self.sizes[:first][-1]), replicates, first)
+        errors = self.replicates[:, :first] if replicates else self.errors[None, :first]
+        return np.clip(values[:, :-1] * (errors[:, -1:] / np.maximum(values[:, -1:], 1e-9)), 0, 1)
+
+    def through(self, form: str, at: np.ndarray, replicates: bool = False, first: int | None = None) -> np.ndarray:
+        """Values of a form fitted to the errors, at any sizes: (1, Q) of what was measured, or (B, Q)."""
         sizes = self.sizes[:first]
         weights = weights_of(sizes, self.replicates[:, :first].var(axis=0))
         errors = self.replicates[:, :first] if replicates else self.errors[None, :first]
@@ -61,7 +70,7 @@ def outlook(series: Series, confidence: float) -> dict[str, Any] | None:
     tail = (1 - confidence) / 2
     by_form = {form: series.beyond(form, at)[0] for form in FORMS}
     fitted = by_form[POWER]
-    more = series.beyond(POWER, np.concatenate([series.sizes, series.sizes + MORE]))[0]
+    more = series.through(POWER, np.concatenate([series.sizes, series.sizes + MORE]))[0]
     gains = more[: len(series.sizes)] - more[len(series.sizes) :]
     return {
         "points_per_doubling": percent(float(fitted[0] - fitted[1])),

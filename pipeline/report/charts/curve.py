@@ -14,14 +14,19 @@ WIDTH, HEIGHT = 440, 320
 LOWEST = 0.01  # %, for a logarithmic axis has no zero
 
 
-def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidence: float) -> Chart:
+def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidence: float) -> Chart | None:
     """A line and a band for each method.
 
     Args:
         rows: of report.curves.table.
         crossing: metrics.json's, of the eras; its interval is shaded where both ends are numbers.
         confidence: of the bands.
+
+    Returns:
+        None with one size, which is no curve.
     """
+    if len({row["images"] for row in rows}) < 2:
+        return None
     data = pd.DataFrame(rows)[["title", "era", "images", "top1_error", "top1_low", "top1_high", "seeds"]]
     for name in ("top1_error", "top1_low", "top1_high"):
         data[name] = data[name].clip(lower=LOWEST)
