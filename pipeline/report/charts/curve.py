@@ -10,7 +10,9 @@ import pandas as pd
 from pipeline.report.charts.base import Chart, era, finish
 from pipeline.report.words import tenths
 
-WIDTH, HEIGHT = 440, 320
+WIDTH, HEIGHT = 380, 300  # the methods' names stand right of it
+PADDING = {"left": 5, "top": 5, "bottom": 5, "right": 30}  # browsers' letters may be wider than those measured
+TICKS = [ticks * scale for scale in (0.01, 0.1, 1, 10) for ticks in (1, 2, 5)] + [100]  # of the errors, in percent
 LOWEST = 0.01  # %, for a logarithmic axis has no zero
 
 
@@ -36,7 +38,7 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
     x = alt.X("images:Q", title="labelled images (train and val together)", axis=axis,
               scale=alt.Scale(type="log", domain=[smallest, largest], nice=False))  # fmt: skip
     bottom, top = float(data["top1_low"].min()), float(data["top1_high"].max())
-    y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", tickCount=8),
+    y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", values=TICKS),
               scale=alt.Scale(type="log", domain=[0.9 * bottom, min(105.0, 1.1 * top)], nice=False))  # fmt: skip
     base = alt.Chart(data)
     tooltip = [
@@ -54,11 +56,11 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
     points = base.mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
     names = (
         base.transform_filter("datum.last")
-        .mark_text(align="right", dx=-2, dy=-10, fontSize=12)
+        .mark_text(align="left", dx=8, fontSize=12)
         .encode(x=x, y=y, text="title:N", color=era())
     )
     layers = [*_crossing(crossing, x), bands, lines, points, names]
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=PADDING)
     ends = "; ".join(
         f"{row['title']} {tenths(row['top1_error'])} % at {row['images']:,}"
         for row in data[data["last"]].to_dict("records")
