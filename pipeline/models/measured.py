@@ -29,6 +29,8 @@ from pipeline.settings import Compute
 from pipeline.workfolder import work_folder
 
 PACKAGE = Path(__file__).parents[1]
+#: How subsets and folds are drawn, on which the scores of all families depend.
+DRAWN = ("randomness.py", "data/pooled.py", "data/splits.py", "cross_validation/pool.py", "curves/subsets.py")
 UNLIMITED = 1_000_000  # patience of what shall not stop early
 #: What scores of each family depend on, beside the method's own module; a change to another method fits nothing anew.
 CODE: dict[str, tuple[str, ...]] = {
@@ -78,7 +80,7 @@ def kept_in(step: str, recipe: Recipe, compute: Compute, **ingredients: Any) -> 
         ingredients: what else scores depend on, as JSON can hold it.
     """
     method = recipe.method
-    code = [PACKAGE / name for name in ("randomness.py", "models/measured.py", *CODE[method.family])]
+    code = [PACKAGE / name for name in (*DRAWN, "models/measured.py", *CODE[method.family])]
     return work_folder(
         f"{step}/{recipe.key}",
         [*code, PACKAGE.parent.joinpath(*method.module.split(".")).with_suffix(".py")],
