@@ -110,6 +110,14 @@ def folds() -> None:
 
 
 @app.command()
+def seeds() -> None:
+    """Train every method from other seeds as well, so that intervals hold the luck of training."""
+    from pipeline.stages.seeds import run
+
+    run()
+
+
+@app.command()
 def curve(
     method: Annotated[str | None, typer.Argument(help="a selected method; default: each of `curve.methods`")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="only say how long each method and size will take here")] = False,

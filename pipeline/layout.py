@@ -22,6 +22,7 @@ CHARTS = REPORTS / "charts"
 PICTURES = RESULTS / "pictures"
 FOLDS = RESULTS / "folds"
 CURVES = RESULTS / "curve"
+SEEDS = RESULTS / "seeds"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")

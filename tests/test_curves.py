@@ -169,7 +169,11 @@ def _measuring(key: str, fingerprint: str | None = None) -> Measuring:
 
 
 def _points(key: str) -> list[Point]:
-    return kept.read(key, load_split("test").ids)
+    return kept.read(layout.curve_of(key), "curve", load_split("test").ids)
+
+
+def _measured(measuring: Measuring) -> list[Point]:
+    return sorted(fitting.measured(measuring, measuring.fits()), key=lambda one: (one.size, one.seed))
 
 
 def test_every_size_and_seed_is_there(inside: Path) -> None:
@@ -274,8 +278,8 @@ def test_a_killed_curve_goes_on_after_its_last_fit(inside: Path, monkeypatch: py
 
     monkeypatch.setattr(measured, "fit", killed)
     with pytest.raises(KeyboardInterrupt):
-        list(fitting.measured(_measuring("all_classical", "another")))
-    found = sorted(fitting.measured(_measuring("all_classical", "another")), key=lambda one: (one.size, one.seed))
+        _measured(_measuring("all_classical", "another"))
+    found = _measured(_measuring("all_classical", "another"))
     assert len(fits) == 2 * len(SIZES) * len(SEEDS) + 1  # the fourth is done again, and nothing else
     for one, other in zip(found, whole, strict=True):
         np.testing.assert_array_equal(one.ranks, other.ranks)
@@ -288,7 +292,7 @@ def test_workers_change_nothing(inside: Path) -> None:
         measuring = _measuring(key, "three workers")
         compute = measuring.settings.compute.model_copy(update={"workers": 3})
         changed = replace(measuring, settings=measuring.settings.model_copy(update={"compute": compute}))
-        found = sorted(fitting.measured(changed), key=lambda one: (one.size, one.seed))
+        found = _measured(changed)
         for one, other in zip(found, _points(key), strict=True):
             np.testing.assert_array_equal(one.ranks, other.ranks)
 
@@ -302,17 +306,15 @@ def test_a_fit_that_fails_is_a_point_that_says_why(
         return fit(recipe, data, *rest)
 
     monkeypatch.setattr(measured, "fit", failing)
-    points = list(fitting.measured(_measuring("hog", "failing")))
+    points = _measured(_measuring("hog", "failing"))
     assert [(point.size, point.failed) for point in points if point.failed] == [(90, "no luck")] * 2
     test = load_split("test")
     monkeypatch.setattr(layout, "CURVES", tmp_path)
     kept.write(points, test.ids, layout.curve_of("hog"))
-    back = kept.read("hog", test.ids)
-    assert [(one.size, one.seed, one.failed) for one in back] == sorted(
-        (one.size, one.seed, one.failed) for one in points
-    )
+    back = kept.read(tmp_path / "hog", "curve", test.ids)
+    assert [(one.size, one.seed, one.failed) for one in back] == [(one.size, one.seed, one.failed) for one in points]
     with pytest.raises(PipelineError, match="other test images"):
-        kept.read("hog", test.ids[:-1])
+        kept.read(tmp_path / "hog", "curve", test.ids[:-1])
 
 
 def test_no_sizes_are_no_curve(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,7 +322,7 @@ def test_no_sizes_are_no_curve(project: Path, capsys: pytest.CaptureFixture[str]
     prepare.run()
     curve.run("hog")
     assert "names no size" in capsys.readouterr().err
-    assert kept.read("hog", load_split("test").ids) == []
+    assert _points("hog") == []
 
 
 def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> None:

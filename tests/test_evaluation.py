@@ -122,14 +122,14 @@ def test_all_pairs_are_one_family_of_tests() -> None:
     random = np.random.default_rng(0)
     wrong = {name: random.random(300) < share for name, share in {"a": 0.1, "b": 0.12, "c": 0.4}.items()}
     raw = {pair: mcnemar(wrong[pair[0]], wrong[pair[1]]) for pair in (("a", "b"), ("a", "c"), ("b", "c"))}
-    found = pairwise(wrong)
+    found = pairwise({name: {0: values} for name, values in wrong.items()})
     smallest = min(raw, key=lambda pair: raw[pair])
     assert found[smallest] == pytest.approx(3 * raw[smallest])
     assert all(found[a, b] == found[b, a] >= raw[a, b] for a, b in raw)
 
 
 def test_places_count_only_sure_differences() -> None:
-    wrong = {name: np.arange(100) < count for name, count in {"a": 10, "b": 12, "c": 30, "d": 31}.items()}
+    wrong = {name: {0: np.arange(100) < count} for name, count in {"a": 10, "b": 12, "c": 30, "d": 31}.items()}
     # a and c can't be told apart here, though c errs more than b, from which it can.
     sure = {("b", "c"), ("a", "d"), ("b", "d")}
     p_values = {
@@ -139,7 +139,8 @@ def test_places_count_only_sure_differences() -> None:
 
 
 def test_a_single_method_is_first() -> None:
-    assert places({"a": np.ones(3, bool)}, pairwise({"a": np.ones(3, bool)}), 0.05) == {"a": (1, 1)}
+    alone = {"a": {0: np.ones(3, bool)}}
+    assert places(alone, pairwise(alone), 0.05) == {"a": (1, 1)}
 
 
 def _summary(errors: dict[str, tuple[float, float, float]], **other: Any) -> dict[str, Any]:
@@ -149,7 +150,15 @@ def _summary(errors: dict[str, tuple[float, float, float]], **other: Any) -> dic
         for key, values in errors.items()
     }  # fmt: skip
     images = {"train": 100, "test": 50}
-    base = {"version": VERSION, "dataset": "digits", "budget": "demo", "seed": 0, "failed": {}, "images": images}
+    base = {
+        "version": VERSION,
+        "dataset": "digits",
+        "budget": "demo",
+        "seed": 0,
+        "seeds": None,
+        "failed": {},
+        "images": images,
+    }
     return base | {"methods": methods, "fingerprints": {"train": "a", "test": "b"}} | other
 
 

@@ -1,9 +1,9 @@
-"""Fit one method to every size from every seed; what is done is kept, and a killed run goes on after its last fit."""
+"""Fit one method to many subsets from many seeds; what is done is kept, and a killed run goes on after its last fit."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +33,7 @@ TUNED_FROM = 10  # images of each class: below, val has too few to choose a hype
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit of a curve.
+    """One fit to come.
 
     Attributes:
         size: labelled images, train and val together.
@@ -48,16 +48,23 @@ class Fit:
 
 @dataclass(frozen=True)
 class Measuring:
-    """All that the fits of one curve share."""
+    """All that the fits of one method share.
 
+    Attributes:
+        step: what they are for; the folder of what is kept, and the first word of what is said.
+        recipes: of the method itself, or of its members and then of the fusion.
+        folders: where each recipe's fits are kept; a fusion has none.
+    """
+
+    step: str
     settings: Settings
     labelled: Labelled
     test: Split
-    recipes: list[Recipe]  # the method itself, or its members and then the fusion
-    folders: dict[str, Path]  # where each recipe's fits are kept; a fusion has none
+    recipes: list[Recipe]
+    folders: dict[str, Path]
 
     @staticmethod
-    def of(settings: Settings, key: str, labelled: Labelled, test: Split) -> Measuring:
+    def of(settings: Settings, key: str, labelled: Labelled, test: Split, step: str = "curve") -> Measuring:
         """For one method.
 
         Raises:
@@ -67,11 +74,11 @@ class Measuring:
         recipes = [*recipe.settings, recipe] if is_fusion(recipe.method) else [recipe]
         images = labelled.images.fingerprint
         folders = {
-            one.key: kept_in("curve", one, settings.compute, images=images, val_fraction=labelled.val_fraction)
+            one.key: kept_in(step, one, settings.compute, images=images, val_fraction=labelled.val_fraction)
             for one in recipes
             if not is_fusion(one.method)
         }
-        return Measuring(settings, labelled, test, recipes, folders)
+        return Measuring(step, settings, labelled, test, recipes, folders)
 
     def sizes(self) -> list[int]:
         """Ascending."""
@@ -79,7 +86,7 @@ class Measuring:
         return sizes_of(self.settings.curve, len(images), len(images.classes), self.settings.path)
 
     def fits(self) -> list[Fit]:
-        """In the order in which they are done: the largest size of each seed first, since smaller ones may need it."""
+        """Of a curve, as they are done: of each seed the largest first, since smaller ones may need it."""
         curve, sizes = self.settings.curve, self.sizes()
         seeds = sorted({seed for size in sizes for seed in curve.seeds_at(size)})
         fewest = int(np.bincount(self.labelled.images.labels).min())
@@ -131,16 +138,19 @@ class Measuring:
         return found if chosen is None else replace(found, price=replace(found.price, chosen=chosen))
 
 
-def measured(measuring: Measuring) -> Iterator[Point]:
-    """Every point of one method's curve; a fit that fails is a point that says why."""
+def measured(measuring: Measuring, fits: Sequence[Fit]) -> Iterator[Point]:
+    """What one method reached in each fit; one that fails is a point that says why.
+
+    Args:
+        fits: of each seed the largest first.
+    """
     key, labels = measuring.recipes[-1].key, measuring.test.labels
-    fits = measuring.fits()
     larger: dict[str, Measured] = {}
     seed = None
     for number, one in enumerate(fits):
         if one.seed != seed:
             larger, seed = {}, one.seed
-        progress.say(f"curve {key}: fit {number + 1} of {len(fits)}")
+        progress.say(f"{measuring.step} {key}: fit {number + 1} of {len(fits)}")
         try:
             larger = measuring.measure(one, larger)
         except PipelineError as error:

@@ -1,4 +1,4 @@
-"""What a curve leaves in results/curve/<method>/, which stays empty where no sizes are named.
+"""What a curve leaves in results/curve/<method>/, and other seeds in results/seeds/<method>/, where any are wanted.
 
 ranks.npz      test: uint16 (F, N), how many classes each fit scores above an image's true one; ids: N names
 fits.json      F rows, of every fit: see Point; those that failed have no row in ranks.npz and say why
@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import layout
 from pipeline.errors import PipelineError
 from pipeline.files import read_arrays, read_json, write_arrays, write_json
 
 
 @dataclass(frozen=True)
 class Point:
-    """One fit of a curve.
+    """One fit.
 
     Attributes:
         size: labelled images, train and val together.
@@ -66,17 +65,17 @@ def write(points: list[Point], ids: list[str], folder: Path) -> None:
     write_json(folder / "fits.json", rows)
 
 
-def read(key: str, ids: list[str]) -> list[Point]:
-    """What one method left, by size and seed; [] where no curve was wanted.
+def read(folder: Path, stage: str, ids: list[str]) -> list[Point]:
+    """What one method left, by size and seed; [] where nothing was wanted.
 
     Args:
+        folder: of the method.
+        stage: that wrote it.
         ids: of test's images.
 
     Raises:
         PipelineError: a file is damaged, or of other images.
     """
-    folder = layout.curve_of(key)
-    stage = f"curve@{key}"
     if not (folder / "fits.json").is_file():
         return []
     rows, arrays = read_json(folder / "fits.json", stage), read_arrays(folder / "ranks.npz", stage)

@@ -54,6 +54,9 @@ def conditions(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     for name in ("dataset", "budget", "seed"):
         if before[name] != after[name]:
             found.append(f"{name}: {before[name]} and {after[name]}")
+    seeds = [one["seeds"]["seeds"] if one["seeds"] else [one["seed"]] for one in (before, after)]
+    if len(seeds[0]) != len(seeds[1]):
+        found.append(f"seeds whose mean an error is: {len(seeds[0])} and {len(seeds[1])}")
     for split, fingerprint in before["fingerprints"].items():
         if after["fingerprints"].get(split) != fingerprint:
             meaning = " (errors are of different images)" if split == "test" else ""

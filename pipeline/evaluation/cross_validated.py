@@ -35,8 +35,9 @@ def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | No
         return None
     ranks = {key: metrics.ranks(scores, kept.labels) for key, scores in kept.scores.items()}
     wrong = {key: found > 0 for key, found in ranks.items()}
-    p_values = significance.pairwise(wrong)
-    places = significance.places(wrong, p_values, 1 - confidence)
+    by_seed = {key: {0: found} for key, found in wrong.items()}  # all from the one seed of the folds
+    p_values = significance.pairwise(by_seed)
+    places = significance.places(by_seed, p_values, 1 - confidence)
     best = min(wrong, key=lambda key: wrong[key].mean())
     classes = next(iter(kept.scores.values())).shape[1]
     eras = {method.era for method in map(catalogue.BY_KEY.__getitem__, wrong)}

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import catalogue, layout, progress
 from pipeline.catalogue import Method
 from pipeline.cross_validation.kept import Kept, read
-from pipeline.curves import kept as curves_kept
+from pipeline.curves import kept as fits
 from pipeline.curves.kept import Point
 from pipeline.data.contract import Split, load_manifest, load_split
 from pipeline.errors import PipelineError
@@ -80,6 +80,7 @@ class Outcome:
         failed: for each other selected method a sentence that says which file is at fault and which stage to rerun.
         folds: what cross-validation left; None where there was none.
         curves: the points of each method's learning curve, by its key.
+        seeds: what each method reached from other seeds than the one of its results, by its key.
     """
 
     manifest: dict[str, Any]
@@ -88,6 +89,7 @@ class Outcome:
     failed: dict[str, str]
     folds: Kept | None = None
     curves: dict[str, list[Point]] = field(default_factory=dict)
+    seeds: dict[str, list[Point]] = field(default_factory=dict)
 
 
 def load(settings: Settings) -> Outcome:
@@ -103,18 +105,18 @@ def load(settings: Settings) -> Outcome:
         raise PipelineError(f"no method has a result that can be used; the first: {next(iter(failed.values()))}")
     methods = [method.key for method in catalogue.by_year(settings.selected)]
     folds = read(methods, len(manifest["classes"])) if manifest["folds"] else None
-    return Outcome(manifest, splits, results, failed, folds, _curves(settings, splits["test"]))
+    ids = splits["test"].ids
+    curves = {key: _fits(layout.curve_of(key), f"curve@{key}", ids) for key in settings.curve.methods}
+    seeds = {key: _fits(layout.SEEDS / key, "seeds", ids) for key in methods} if settings.other_seeds else {}
+    return Outcome(manifest, splits, results, failed, folds, curves, seeds)
 
 
-def _curves(settings: Settings, test: Split) -> dict[str, list[Point]]:
-    """A curve that can't be read is one point that says why."""
-    found = {}
-    for key in settings.curve.methods:
-        try:
-            found[key] = curves_kept.read(key, test.ids)
-        except PipelineError as error:
-            found[key] = [Point(0, 0, failed=str(error))]
-    return found
+def _fits(folder: Path, stage: str, ids: list[str]) -> list[Point]:
+    """Fits that can't be read are one point that says why."""
+    try:
+        return fits.read(folder, stage, ids)
+    except PipelineError as error:
+        return [Point(0, 0, failed=str(error))]
 
 
 def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> tuple[list[Result], dict[str, str]]:

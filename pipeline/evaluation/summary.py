@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
-from pipeline.evaluation import metrics, significance
+from pipeline.evaluation import metrics, over_seeds, significance
 from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
 from pipeline.evaluation.cross_validated import cross_validated
 from pipeline.evaluation.curves.described import described as described_curves
@@ -20,13 +20,14 @@ from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 5  # of metrics.json
+VERSION = 6  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 
 
 def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Confidence]) -> dict[str, Any]:
     """What metrics.json holds.
 
+    Errors on test are means over seeds where there are several (`seeds`); all else is of the seed of the results.
     `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py).
     `tied_with_best`: no test tells it from the method with the lowest test error.
     `calibration`: what its probabilities are worth (confidence.py), in percent.
@@ -37,30 +38,22 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         confidences: of each method, by its key.
     """
     confidence, classes = settings.evaluation.confidence, len(outcome.manifest["classes"])
-    ranks = {
-        result.method.key: {
-            name: metrics.ranks(result.scores[name], split.labels) for name, split in outcome.splits.items()
-        }
-        for result in outcome.results
-    }
-    wrong = {key: of_splits["test"] > 0 for key, of_splits in ranks.items()}
+    val, test = outcome.splits["val"].labels, outcome.splits["test"].labels
+    runs = over_seeds.runs_of(outcome, settings.seed)
+    wrong = {key: one.wrong for key, one in runs.items()}
     p_values = significance.pairwise(wrong)
     places = significance.places(wrong, p_values, 1 - confidence)
-    best = min(wrong, key=lambda key: wrong[key].mean())
+    best = min(wrong, key=lambda key: significance.mean_error(wrong[key]))
     methods = {}
     for result in outcome.results:
         key = result.method.key
+        on_val = metrics.ranks(result.scores["val"], val)
         p_value = 1.0 if key == best else p_values[key, best]
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
-            **{
-                name: {
-                    **errors_of(values, classes, confidence),
-                    **balanced_of(values, outcome.splits[name].labels, classes, confidence),
-                }
-                for name, values in ranks[key].items()
-            },
+            "val": {**errors_of(on_val, classes, confidence), **balanced_of(on_val, val, classes, confidence)},
+            "test": over_seeds.errors_on_test(runs[key], test, classes, confidence),
             "place": list(places[key]),
             "p_equal_to_best": round(p_value, 6),
             "tied_with_best": p_value >= 1 - confidence,
@@ -79,6 +72,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "fingerprints": {name: split["fingerprint"] for name, split in outcome.manifest["splits"].items()},
         "methods": methods,
         "failed": outcome.failed,
+        "seeds": over_seeds.described(runs, classes),
         "cross_validation": cross_validated(outcome.folds, confidence),
         "curve": described_curves(outcome.curves, classes, confidence, settings.seed),
     }
@@ -122,6 +116,22 @@ def checked(summary: Any, where: str) -> dict[str, Any]:
 def headline(summary: Mapping[str, Any]) -> dict[str, float]:
     """Top-1 test errors by method: the columns of `dvc exp show` and the rows of `dvc metrics diff`."""
     return {key: values["test"]["top1_error"] for key, values in summary["methods"].items()}
+
+
+def by_seed(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a method and seed; none where each method has one seed."""
+    return [
+        {
+            "method": key,
+            "seed": int(seed),
+            "test_top1_error": error,
+            "test_top5_error": method["test_top5"][seed],
+            "val_top1_error": method["val"][seed],
+            "training_seconds": method["train_seconds"][seed],
+        }
+        for key, method in (summary["seeds"] or {"methods": {}})["methods"].items()
+        for seed, error in method["test"].items()
+    ]
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

@@ -5,43 +5,47 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import catalogue
-from pipeline.evaluation import metrics, significance
-from pipeline.evaluation.results import Result
+from pipeline.evaluation import significance
+from pipeline.evaluation.over_seeds import runs_of
+from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import titled
 from pipeline.report.curves import answer_of
 from pipeline.report.words import milliseconds, p_value, seconds, tenths
 
 
 def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
-    """The method that stands for an era: the one with the lowest top-1 error on val.
+    """The method that stands for an era: the one with the lowest top-1 error on val, or mean over each seed's val.
 
     Chosen on test it would be the luckiest of its era, and an era with more methods would have more luck.
     """
     of_era = [result for result in results if result.method.era == era]
-    return min(of_era, key=lambda result: error_of(summary, result, "val"), default=None)
+    return min(of_era, key=lambda result: val_error(summary, result.method.key), default=None)
 
 
-def error_of(summary: dict[str, Any], result: Result, split: str = "test") -> float:
-    """Top-1 error in percent."""
-    return float(summary["methods"][result.method.key][split]["top1_error"])
+def error_of(summary: dict[str, Any], result: Result) -> float:
+    """Top-1 test error in percent."""
+    return float(summary["methods"][result.method.key]["test"]["top1_error"])
 
 
-def answer(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
-    """From how many images on which era wins here; with all of them, by how much, how surely, at what cost.
+def val_error(summary: dict[str, Any], key: str) -> float:
+    """Top-1 error on val in percent, the mean over seeds."""
+    if summary["seeds"]:
+        return float(summary["seeds"]["methods"][key]["val_error"])
+    return float(summary["methods"][key]["val"]["top1_error"])
 
-    Args:
-        labels: of test, int (N,).
-    """
+
+def answer(summary: dict[str, Any], outcome: Outcome) -> list[str]:
+    """From how many images on which era wins here; with all of them, by how much, how surely, at what cost."""
     first = answer_of(summary["curve"], summary["confidence"]) if summary["curve"] else []
-    verdict, *rest = _at_full_size(summary, results, labels)
+    verdict, *rest = _at_full_size(summary, outcome)
     if first:
         verdict = f"With all images: {verdict[0].lower()}{verdict[1:]}"
     return [*first, verdict, *rest]
 
 
-def _at_full_size(summary: dict[str, Any], results: list[Result], labels: Any) -> list[str]:
+def _at_full_size(summary: dict[str, Any], outcome: Outcome) -> list[str]:
     """Of the fitted models: which era wins, or that only one was selected."""
-    old, new = (best_of(results, summary, era) for era in ("hand-crafted", "learned"))
+    old, new = (best_of(outcome.results, summary, era) for era in ("hand-crafted", "learned"))
     if old is None or new is None:
         one = old or new
         assert one is not None
@@ -52,29 +56,37 @@ def _at_full_size(summary: dict[str, Any], results: list[Result], labels: Any) -
             why = f"Only {one.method.era} methods were selected; select methods of both eras to compare them"
         return [f"{why}. The best on val, {_with_interval(summary, one)}.", *_skew(summary)]
     winner, loser = sorted((old, new), key=lambda result: error_of(summary, result))
-    wrong = [metrics.ranks(result.scores["test"], labels) > 0 for result in (winner, loser)]
-    p = significance.mcnemar(wrong[0], wrong[1])
+    runs = runs_of(outcome, summary["seed"])
+    p = significance.p_equal(runs[winner.method.key].wrong, runs[loser.method.key].wrong)
+    test = paired_test(summary)
     points = f"{tenths(error_of(summary, loser) - error_of(summary, winner))} points"
     both = f"{_with_interval(summary, winner)}; {_with_interval(summary, loser)}"
     if p < 1 - summary["confidence"]:
         verdict = (
             f"The {'networks' if winner is new else 'hand-crafted features'} win here, by {points}: {both}. "
-            f"The difference on the same images is more than chance (McNemar's test, p {p_value(p)}). "
+            f"The difference on the same images is more than chance ({test}, p {p_value(p)}). "
             "Each era is represented by its best method on val."
         )
     else:
         verdict = (
             f"Nothing is decided here: {both}. "
-            f"A difference like this on the same images can be chance (McNemar's test, p {p_value(p)}); "
-            "more test images would tell."
+            f"A difference like this on the same images can be chance ({test}, p {p_value(p)}); "
+            f"more test images{' or seeds' if summary['seeds'] else ''} would tell."
         )
     return [verdict, *_cross_validated(summary), *_skew(summary), _price(summary, old, new)]
 
 
+def paired_test(summary: dict[str, Any]) -> str:
+    """The name of the test that tells two methods apart."""
+    return "a paired t test over test images and seeds" if summary["seeds"] else "McNemar's test"
+
+
 def _with_interval(summary: dict[str, Any], result: Result) -> str:
-    test = summary["methods"][result.method.key]["test"]
+    test, seeds = summary["methods"][result.method.key]["test"], summary["seeds"]
+    count = len(seeds["methods"][result.method.key]["test"]) if seeds else 1
     return (
-        f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images "
+        f"{titled(result.method.key, result.cost.views)} errs on {tenths(test['top1_error'])} % of the test images"
+        f"{f' in the mean of {count} seeds' if count > 1 else ''} "
         f"({100 * summary['confidence']:.0f} % interval {tenths(test['top1_low'])} to {tenths(test['top1_high'])})"
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.evaluation import cross_validated
 from pipeline.report.charts.base import Chart
+from pipeline.report.seeds import named
 from pipeline.report.words import cell, milliseconds, seconds
 
 CHARTS = "charts"  # the folder beside the file
@@ -42,14 +43,17 @@ def digest(
     lines += [_row(columns), _row(["---"] * len(columns))]
     lines += [_row(_cells(row, skewed)) for row in rows]
     lines += [_row(["failed", title, *[""] * (len(columns) - 3), _plain(why)]) for title, why in failed.items()]
-    places = "methods that share a place can't be told apart on these images (McNemar's test, Holm-corrected)"
+    seeds = summary["seeds"]["seeds"] if summary["seeds"] else [summary["seed"]]
+    test = "Student's paired t over images and seeds" if len(seeds) > 1 else "McNemar's test"
+    places = f"methods that share a place can't be told apart on these images ({test}, Holm-corrected)"
     lines += _curve(summary)
     lines += _folds(summary)
-    lines += ["", f"Intervals are Wilson's at {100 * summary['confidence']:.0f} %; {places}.", ""]
+    intervals = "Intervals over test images and seeds are" if len(seeds) > 1 else "Intervals are Wilson's"
+    lines += ["", f"{intervals} at {100 * summary['confidence']:.0f} %; {places}.", ""]
     lines += _paragraphs([f"![{_plain(chart.alt)}]({CHARTS}/{chart.key}.svg)" for chart in charts])
-    images = summary["images"]
+    images, of_seeds = summary["images"], f"{'seed' if len(seeds) == 1 else 'seeds'} {named(seeds)}"
     counts = f"{images['train']:,} training, {images['val']:,} val and {images['test']:,} test images"
-    lines += [f"{counts} of {summary['classes']} classes; budget {summary['budget']}, seed {summary['seed']}.", ""]
+    lines += [f"{counts} of {summary['classes']} classes; budget {summary['budget']}, {of_seeds}.", ""]
     return "\n".join([*lines, *(f"- {_plain(limit)}" for limit in limits)]) + "\n"
 
 

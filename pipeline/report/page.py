@@ -21,8 +21,8 @@ from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
 from pipeline.report import curves as learning_curves
-from pipeline.report import gallery, ilsvrc, repeat, trust, words
-from pipeline.report.answer import answer, best_of, error_of
+from pipeline.report import gallery, ilsvrc, repeat, seeds, trust, words
+from pipeline.report.answer import answer, best_of, val_error
 from pipeline.report.charts import cost, curve, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
 from pipeline.report.charts.names import chartable
@@ -50,7 +50,7 @@ DOWNLOADS = {
     "risk_coverage.csv": layout.PLOTS / "risk_coverage.csv",
     "metrics.json": layout.METRICS,
 }
-FOLDS, CURVE = "cross_validation.csv", "curve.csv"  # there where there was any
+FOLDS, CURVE, SEEDS = "cross_validation.csv", "curve.csv", "seeds.csv"  # there where there was any
 
 
 def write_page(content: dict[str, Any], target: Path) -> None:
@@ -99,8 +99,9 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
     environment = read_json(layout.TABLES / "environment.json", "evaluate")
     return {
         "summary": summary,
+        "seeds": seeds.shown(summary),
         "manifest": outcome.manifest,
-        "answer": answer(summary, results, test.labels),
+        "answer": answer(summary, outcome),
         "folds": cross_validated.rows(summary["cross_validation"]) if summary["cross_validation"] else [],
         **_curves(summary),
         **_ranking(rows, summary),
@@ -140,7 +141,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
 
 
 def _downloads(summary: dict[str, Any]) -> dict[str, Path]:
-    there = {FOLDS: summary["cross_validation"], CURVE: summary["curve"]}
+    there = {FOLDS: summary["cross_validation"], CURVE: summary["curve"], SEEDS: summary["seeds"]}
     return DOWNLOADS | {name: layout.TABLES / name for name, found in there.items() if found}
 
 
@@ -167,7 +168,7 @@ def _shown(results: list[Result], summary: dict[str, Any]) -> list[Result]:
     of_eras = [best_of(results, summary, era) for era in ERA_COLOURS]
     found = [result for result in of_eras if result is not None]
     if len(found) == 1:
-        found = sorted(results, key=lambda result: -error_of(summary, result, "val"))[-2:]
+        found = sorted(results, key=lambda result: -val_error(summary, result.method.key))[-2:]
     return found
 
 

@@ -9,6 +9,10 @@ from pipeline.report.words import tenths
 
 SMALL_TEST = 2000  # images
 SEED = "One run with one seed ({seed}): the intervals cover the choice of test images, not the luck of training."
+SEEDS = (
+    "Errors are means over {count} seeds, and their intervals cover the choice of test images and the luck of training "
+    "as far as {count} seeds show it."
+)
 DEMO = (
     "Budget `demo`: small vocabularies, narrow networks, short training. It shows how the comparison works; `standard` "
     "and `paper` are for conclusions."
@@ -17,7 +21,9 @@ DEMO = (
 
 def limits(summary: dict[str, Any], manifest: dict[str, Any]) -> list[str]:
     """What the numbers can't say."""
-    found = [*manifest["notes"], SEED.format(seed=summary["seed"])]
+    seeds = summary["seeds"]
+    luck = SEEDS.format(count=len(seeds["seeds"])) if seeds else SEED.format(seed=summary["seed"])
+    found = [*manifest["notes"], luck]
     count = summary["images"]["test"]
     if count < SMALL_TEST:
         low, high = wilson_interval(count / 5, count, summary["confidence"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.settings.base import Budget, Fraction, Positive, Section, SectionType
-from pipeline.settings.curve import Curve
+from pipeline.settings.curve import Curve, Seed
 from pipeline.settings.data import AnyDataset, Prepare
 from pipeline.settings.methods import Ablate, Fusion, Svm, Training
 from pipeline.settings.sentences import check_names, validated
@@ -54,7 +55,8 @@ class Settings(Section):
     path: str
     dataset: str
     budget: Budget
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None
     tuning_trials: Positive
     features: list[str]
     matchers: list[str]
@@ -69,6 +71,22 @@ class Settings(Section):
     compute: Compute
     training: Training
     methods: dict[str, dict[str, Any]]
+
+    @field_validator("seeds")
+    @classmethod
+    def _with_this_one(cls, seeds: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        twice = [seed for seed, count in Counter(seeds or []).items() if count > 1]
+        if twice:
+            raise ValueError(f"{seeds} names {twice[0]} twice; name each seed once")
+        seed = info.data.get("seed")
+        if seeds is not None and seed is not None and seed not in seeds:
+            raise ValueError(f"{seeds} lacks {seed}, which is `seed`; add it, or change `seed` to one of these")
+        return seeds
+
+    @property
+    def other_seeds(self) -> list[int]:
+        """Those of `seeds` beside `seed`, from which every method is trained as well."""
+        return [seed for seed in self.seeds or [] if seed != self.seed]
 
     @property
     def source(self) -> AnyDataset:

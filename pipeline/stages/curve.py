@@ -40,4 +40,4 @@ def _measure(chosen: settings.Settings, key: str) -> None:
     labelled, test = Labelled.read(chosen.curve.val_fraction), load_split("test")
     measuring = Measuring.of(chosen, key, labelled, test)
     measuring.keep()
-    write(list(measured(measuring)), test.ids, target)
+    write(list(measured(measuring, measuring.fits())), test.ids, target)

@@ -7,7 +7,7 @@ from pipeline.evaluation import confidence, cross_validated, tables
 from pipeline.evaluation.curves import rows as curves
 from pipeline.evaluation.environment import environment
 from pipeline.evaluation.results import load
-from pipeline.evaluation.summary import headline, leaderboard, summarise
+from pipeline.evaluation.summary import by_seed, headline, leaderboard, summarise
 from pipeline.files import write_csv, write_json
 
 LEADERBOARD = (
@@ -20,6 +20,7 @@ LEADERBOARD = (
 ERRORS = (
     "method title year era test_top1_error test_top1_low test_top1_high test_top5_error training_seconds prediction_ms"
 ).split()
+SEEDS = ["method", "seed", "test_top1_error", "test_top5_error", "val_top1_error", "training_seconds"]
 
 
 def run() -> None:
@@ -52,6 +53,8 @@ def run() -> None:
         write(layout.TABLES / "cross_validation.csv", found, cross_validated.COLUMNS)
     if summary["curve"]:
         write(layout.TABLES / "curve.csv", curves.table(summary["curve"]), curves.COLUMNS)
+    if summary["seeds"]:
+        write(layout.TABLES / "seeds.csv", by_seed(summary), SEEDS)
     write_json(layout.TABLES / "environment.json", environment())
     write(layout.PLOTS / "errors.csv", [{name: row[name] for name in ERRORS} for row in rows], ERRORS)
     write(layout.PLOTS / "confusion.csv", tables.guesses(outcome), ["actual", "predicted"])
