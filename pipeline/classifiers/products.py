@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import torch
 from pipeline.classifiers.vectors import TILE, Scaling, Vectors
 from pipeline.parallel import one_blas_thread, slices, threads
 
+BLOCK = 1024  # rows whose memory is given back together; a multiple of what is decoded at once
 ROWS = 64  # decoded together: small enough for all their columns to stay in the cache between two products
 # Of a product of at most so many multiplications OpenBLAS (on AVX-512) does not pack the operands first: with a dozen
 # directions it then runs at twice the speed. With more than FEW, tiles would become too narrow for it.
@@ -52,10 +53,10 @@ class CpuProducts:
 
         def work(group: slice) -> None:
             buffer = tiles.buffer()
-            for rows in _within(group, tiles.rows):
+            for rows in self._rows(group, tiles.rows):
                 out[:, rows] = _forward(stacked, self._decode(rows, tiles, buffer))
 
-        self._run(work, slices(self._count, ROWS * 16))
+        self._run(work, slices(self._count, BLOCK))
         return out * np.float32(self._scaling.scale)
 
     def backward(self, values: np.ndarray) -> np.ndarray:
@@ -65,7 +66,7 @@ class CpuProducts:
 
         def work(group: slice) -> np.ndarray:
             buffer, sums, part = tiles.buffer(), tiles.zeros(len(values)), tiles.zeros(len(values))
-            for rows in _within(group, tiles.rows):
+            for rows in self._rows(group, tiles.rows):
                 sums += np.matmul(scaled[:, rows], self._decode(rows, tiles, buffer), out=part)
             return sums
 
@@ -80,7 +81,7 @@ class CpuProducts:
 
         def work(group: slice) -> np.ndarray:
             buffer, sums, part = tiles.buffer(), tiles.zeros(k), tiles.zeros(k)
-            for rows in _within(group, tiles.rows):
+            for rows in self._rows(group, tiles.rows):
                 decoded = self._decode(rows, tiles, buffer)
                 found = _forward(stacked, decoded) * scale + bias
                 forward[:, rows] = found
@@ -89,6 +90,12 @@ class CpuProducts:
             return sums
 
         return forward, self._sum(work, tiles, k)
+
+    def _rows(self, group: slice, size: int) -> Iterator[slice]:
+        """The group's rows, so many at once; their memory is given back block by block."""
+        for block in _within(group, BLOCK):
+            yield from _within(block, size)
+            self._vectors.forget(block)
 
     def _decode(self, rows: slice, tiles: Tiles, buffer: np.ndarray) -> np.ndarray:
         """Some rows in a buffer, (tiles, rows, width)."""
@@ -200,7 +207,9 @@ class DeviceProducts:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
     def _decode(self, rows: slice) -> torch.Tensor:
-        return (self._vectors.rows(rows, self._device) - self._mean) * self._scale
+        decoded = self._vectors.rows(rows, self._device)
+        self._vectors.forget(rows)
+        return (decoded - self._mean) * self._scale
 
 
 def products(vectors: Vectors, scaling: Scaling, device: torch.device, workers: int) -> Products:

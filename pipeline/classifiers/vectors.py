@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.encoding import half, product_quantization
+from pipeline.mapped import forget
 from pipeline.parallel import slices, threads
 
 TILE = 4096  # columns decoded at once: with some dozen rows they stay in a core's cache
@@ -29,6 +30,9 @@ class Vectors(Protocol):
 
     def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
         """Decode whole rows on a device, float32 (rows, D)."""
+
+    def forget(self, rows: slice) -> None:
+        """Give back the memory of rows that were mapped, and are in use no more for now."""
 
     def every(self, stride: int) -> Vectors:
         """Every so-manieth row."""
@@ -58,6 +62,10 @@ class Dense:
     def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
         """Move rows to the device, and convert there."""
         return torch.from_numpy(np.array(self.array[rows])).to(device).float()
+
+    def forget(self, rows: slice) -> None:
+        """See Vectors."""
+        forget(self.array, rows)
 
     def every(self, stride: int) -> Dense:
         """A view."""
@@ -92,6 +100,10 @@ class Coded:
             self._there[device] = torch.from_numpy(self.centroids).to(device)
         groups = torch.arange(len(self.centroids), device=device)
         return self._there[device][groups, codes].reshape(len(codes), -1)
+
+    def forget(self, rows: slice) -> None:
+        """See Vectors."""
+        forget(self.codes, rows)
 
     def every(self, stride: int) -> Coded:
         """A view."""
@@ -134,6 +146,7 @@ class Scaling:
                 with np.errstate(invalid="ignore", over="ignore"):  # `finite` tells
                     mean[columns] += out.sum(axis=0)
                     squares[columns] += np.einsum("nd,nd->d", out, out)
+                vectors.forget(part)
 
         list(threads(work, slices(dimension, TILE), workers))
         mean /= count
@@ -162,7 +175,13 @@ def finite(vectors: Vectors) -> bool:
     """Whether all numbers are finite; read in chunks."""
     if not isinstance(vectors, Dense):
         return True
-    if vectors.array.dtype == np.float16:
-        bits = vectors.array.view(np.uint16)  # NumPy's isfinite takes ten times as long
-        return not any(bool(((bits[part] & 0x7C00) == 0x7C00).any()) for part in slices(len(bits), CHUNK))
-    return all(bool(np.isfinite(vectors.array[part]).all()) for part in slices(len(vectors.array), CHUNK))
+    for part in slices(len(vectors.array), CHUNK):
+        numbers = vectors.array[part]
+        if numbers.dtype == np.float16:  # NumPy's isfinite takes ten times as long
+            fine = not bool(((numbers.view(np.uint16) & 0x7C00) == 0x7C00).any())
+        else:
+            fine = bool(np.isfinite(numbers).all())
+        if not fine:
+            return False
+        vectors.forget(part)
+    return True

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
+from pipeline.mapped import forget
 from pipeline.parallel import slices
 
 SHARD = 1024  # images
@@ -56,6 +57,7 @@ class Shards:
             try:
                 out[part] = vectors
                 out.flush()
+                forget(out, part)
             except OSError as error:
                 raise PipelineError(f"{path}: cannot be written ({error.strerror or error})") from error
             write_json(state_path, {"done": part.stop, "seconds": seconds, "count": count})
