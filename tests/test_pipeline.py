@@ -66,7 +66,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     stages = repro(folder)
-    assert len(stages) == 5 + 4 * 2 + 1 + 2 * 2
+    assert len(stages) == 6 + 4 * 2 + 1 + 2 * 2
     return folder
 
 
