@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 
 from pipeline import catalogue, layout, settings
+from pipeline.curves import kept
+from pipeline.curves.kept import Point
 from pipeline.data.contract import SPLITS, load_split
 from pipeline.descriptors.drawing import Picture
 from pipeline.errors import PipelineError
@@ -126,6 +128,20 @@ class Tags(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._hidden:
             self.text += data
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_the_page_says_so_where_every_fit_of_a_curve_failed(project: Path, readable: bool) -> None:
+    fake_results(project, ["a", "b"], {"hog": 0.5, "lenet5": 0.7})
+    edit(project, {"curve.methods": ["hog"]})
+    failed = [Point(40, seed, failed="the model diverged") for seed in (1, 2)]
+    kept.write(failed, load_split("test").ids, layout.curve_of("hog"))
+    if not readable:
+        (layout.curve_of("hog") / "ranks.npz").write_bytes(b"cut off")
+    text = Tags(page()).text
+    said = ", HOG + SVM with 40 images from seed 1: the model diverged" if readable else ": results/curve/hog/ranks.npz"
+    assert f"learning curves: every fit failed; the first{said}" in text
+    assert "From how many images on?" not in text
 
 
 def test_hostile_names_are_shown_as_text(project: Path) -> None:

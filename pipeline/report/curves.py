@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import catalogue
+from pipeline.curves.kept import Point
+from pipeline.errors import PipelineError
 from pipeline.evaluation.curves.outlook import MORE
 from pipeline.evaluation.curves.rows import table
 from pipeline.report.words import seconds, tenths
@@ -25,6 +28,23 @@ def answer_of(curve: dict[str, Any], confidence: float) -> list[str]:
         return []
     first = f"{overtaking(found, confidence)} {_of_whom(curve)}"
     return [first, *_more(curve), *_next_images(curve), *_prices(curve)]
+
+
+def check_some(points: Mapping[str, Sequence[Point]]) -> None:
+    """Where curves were wanted, some fit must have succeeded.
+
+    Args:
+        points: of each method, by its key.
+
+    Raises:
+        PipelineError: none has; says why the first failed.
+    """
+    found = [(key, point) for key, several in points.items() for point in several]
+    if not found or any(point.failed is None for _, point in found):
+        return
+    key, first = found[0]
+    which = f", {catalogue.BY_KEY[key].title} with {first.size:,} images from seed {first.seed}" if first.size else ""
+    raise PipelineError(f"learning curves: every fit failed; the first{which}: {first.failed}")
 
 
 def overtaking(found: dict[str, Any], confidence: float) -> str:

@@ -103,7 +103,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "manifest": outcome.manifest,
         "answer": answer(summary, outcome),
         "folds": cross_validated.rows(summary["cross_validation"]) if summary["cross_validation"] else [],
-        **_curves(summary),
+        **_curves(summary, outcome, faults),
         **_ranking(rows, summary),
         **_learning(),
         "families": FAMILIES,
@@ -172,8 +172,10 @@ def _shown(results: list[Result], summary: dict[str, Any]) -> list[Result]:
     return found
 
 
-def _curves(summary: dict[str, Any]) -> dict[str, Any]:
+def _curves(summary: dict[str, Any], outcome: Outcome, faults: Faults) -> dict[str, Any]:
     """Learning curves."""
+    with faults.noted():
+        learning_curves.check_some(outcome.curves)
     found = summary["curve"]
     shown = learning_curves.shown(found)
     chart = curve.curve(shown["table"], found["crossing"], summary["confidence"]) if found else None
