@@ -65,7 +65,8 @@ def test_runs_of_a_project_in_a_subfolder_are_compared(tmp_path: Path) -> None:
     big = made(tmp_path / "big")
     project = make_project(big / "tools" / "vision")
     summary = {
-        "version": VERSION, "dataset": "objects", "budget": "demo", "seed": 0, "failed": {}, "confidence": 0.95,
+        "version": VERSION, "dataset": "objects", "budget": "demo", "seed": 0, "seeds": None, "failed": {},
+        "confidence": 0.95,
         "images": {"train": 1, "val": 1, "test": 1}, "fingerprints": {"train": "", "val": "", "test": "a"},
         "methods": {
             "hog": {
