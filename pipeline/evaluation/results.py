@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,16 +107,17 @@ def load(settings: Settings) -> Outcome:
     folds = read(methods, len(manifest["classes"])) if manifest["folds"] else None
     ids = splits["test"].ids
     curves = {key: _fits(layout.curve_of(key), f"curve@{key}", ids) for key in settings.curve.methods}
-    seeds = {key: _fits(layout.SEEDS / key, "seeds", ids) for key in methods} if settings.other_seeds else {}
+    others = settings.other_seeds
+    seeds = {key: _fits(layout.SEEDS / key, "seeds", ids, others) for key in methods} if others else {}
     return Outcome(manifest, splits, results, failed, folds, curves, seeds)
 
 
-def _fits(folder: Path, stage: str, ids: list[str]) -> list[Point]:
-    """Fits that can't be read are one point that says why."""
+def _fits(folder: Path, stage: str, ids: list[str], seeds: Sequence[int] = (0,)) -> list[Point]:
+    """Fits that can't be read are a point for each seed that says why."""
     try:
         return fits.read(folder, stage, ids)
     except PipelineError as error:
-        return [Point(0, 0, failed=str(error))]
+        return [Point(0, seed, failed=str(error)) for seed in seeds]
 
 
 def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> tuple[list[Result], dict[str, str]]:
