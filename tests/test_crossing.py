@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -18,8 +19,9 @@ from pipeline.evaluation.curves.measured import MethodCurve
 from pipeline.evaluation.curves.replicates import draw
 from pipeline.evaluation.curves.rows import table
 from pipeline.report.charts.curve import curve as chart_of
-from pipeline.report.curves import answer_of, gains, in_short
-from pipeline.report.curves import overtaking as overtaking_in_words
+from pipeline.report.crossings import ERAS, in_short
+from pipeline.report.crossings import overtaking as overtaking_in_words
+from pipeline.report.curves import answer_of, gains
 
 SIZES = np.array([100, 300, 1000, 3000, 10_000])
 OLD, NEW = "hog", "alexnet"
@@ -254,7 +256,7 @@ def test_each_outcome_has_its_sentence(old: np.ndarray, new: np.ndarray, words: 
     curve = outcome(old, new)
     sentences = answer_of(curve, 0.95)
     assert re.search(words, sentences[0])
-    assert re.search(short, in_short(curve["crossing"]))
+    assert re.search(short, in_short(curve["crossing"], ERAS))
     assert "HOG + SVM" in sentences[0]
     assert "AlexNet" in sentences[0]
     assert "Twice and ten times the images would bring" in sentences[1]
@@ -317,10 +319,16 @@ def test_the_chart_shades_the_crossing_and_draws_an_error_of_zero() -> None:
     curve = outcome(power(0.6, 0.2), power(0.8, 0.5))
     drawn = chart_of(table(curve), curve["crossing"], 0.95)
     assert drawn is not None
-    assert '"mark": {"color": "#888888", "opacity": 0.12, "type": "rect"}' in drawn.spec
+    found = curve["crossing"]
+    marks = {one["name"]: one["value"] for one in json.loads(drawn.spec)["params"]}
+    assert (marks["crossLow"], marks["crossAt"], marks["crossHigh"]) == tuple(
+        found[end] for end in ("low", "median", "high")
+    )
+    assert drawn.svg.count('opacity="0.12"') == 1
     assert "AlexNet" in drawn.svg
     rows = [row | {"top1_error": 0.0, "top1_low": 0.0} for row in table(curve)]
     of_zero = chart_of(rows, None, 0.95)
     assert of_zero is not None
     assert "NaN" not in of_zero.svg
+    assert 'opacity="0.12"' not in of_zero.svg
     assert chart_of([row for row in rows if row["images"] == 100], None, 0.95) is None

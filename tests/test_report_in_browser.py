@@ -8,16 +8,21 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from pipeline import layout
+from pipeline.curves import kept
+from pipeline.data.contract import load_split
 from pipeline.report.words import tenths
 from pipeline.stages import evaluate, report
 from tests.browser import browser, tab
-from tests.conftest import make_project
+from tests.conftest import edit, make_project
+from tests.test_crossing import points, power
 from tests.test_report import HOSTILE, damage, fake_results
 
 __all__ = ["browser", "tab"]
@@ -33,11 +38,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         fake_results(project, HOSTILE, METHODS, per_class=12)
         damage("color_histogram", "missing")
+        fake_curves(project)
         evaluate.run()
         report.run()
     finally:
         os.chdir(before)
     return project
+
+
+def fake_curves(project: Path) -> None:
+    """Learning curves: LeNet-5 overtakes HOG, AlexNet does not."""
+    edit(project, {"curve.methods": ["hog", "lenet5", "alexnet"]})
+    test, random = load_split("test").ids, np.random.default_rng(0)
+    curves = {"hog": power(0.6, 0.2), "lenet5": power(0.8, 0.5), "alexnet": power(0.9, 0.1)}
+    for key, errors in curves.items():
+        kept.write(points(errors, 3, random, len(test)), test, layout.curve_of(key))
 
 
 @pytest.fixture
@@ -59,6 +74,37 @@ def test_every_chart_comes_to_life_without_a_request(page: Page) -> None:
     for chart in charts.all():
         chart.scroll_into_view_if_needed()
         chart.locator(".vega-embed svg").wait_for()
+
+
+def test_any_pair_of_methods_is_shown_on_the_learning_curves(page: Page) -> None:
+    def signals() -> list[Any]:
+        names = ["pairOld", "pairNew", "crossShown", "crossAt"]
+        return page.evaluate("names => names.map((name) => byId('chart-curve').view.signal(name))", names)
+
+    chart, said = page.locator("#chart-curve"), page.locator("#pair-said")
+    chart.scroll_into_view_if_needed()
+    page.wait_for_function("byId('chart-curve').view")
+    before = signals()
+    assert before[:2] == ["", ""]
+    page.select_option("#pair-new", "lenet5")
+    assert signals() == before  # a pair has two
+    page.select_option("#pair-old", "hog")
+    page.wait_for_function("byId('chart-curve').view.signal('pairOld') === 'HOG + SVM'")
+    assert re.match(
+        r"From about [\d,]+ labelled images on, LeNet-5 errs less than HOG \+ SVM \(95 %", said.inner_text()
+    )
+    assert signals()[1:3] == ["LeNet-5", True]
+    assert 100 < signals()[3] < 1000
+    faint = page.locator("#chart-curve g.mark-line path[opacity], #chart-curve g.mark-line path[stroke-opacity]")
+    assert faint.count() == 3
+    page.select_option("#pair-new", "alexnet")
+    page.wait_for_function("byId('chart-curve').view.signal('pairNew') === 'AlexNet'")
+    assert said.inner_text().startswith("AlexNet does not overtake HOG + SVM within these 10,000 labelled images")
+    assert signals()[2] is False
+    page.select_option("#pair-old", "")
+    page.wait_for_function("byId('chart-curve').view.signal('pairOld') === ''")
+    assert signals() == before
+    assert said.inner_text() == ""
 
 
 def test_the_leaderboard_sorts_both_ways_and_keeps_failures_last(page: Page) -> None:

@@ -10,10 +10,11 @@ from pipeline.curves.kept import Point
 from pipeline.errors import PipelineError
 from pipeline.evaluation.curves.outlook import MORE
 from pipeline.evaluation.curves.rows import table
+from pipeline.report.charts.curve import marks
+from pipeline.report.crossings import ERAS, Sides, in_short, overtaking
 from pipeline.report.words import seconds, tenths
 
-ERAS = {"hand-crafted": "hand-crafted features", "learned": "networks"}
-FORMS_APART = 1.5  # by this factor extrapolations of two forms differ, when both are named
+BOTH = ("hand-crafted", "learned")
 
 
 def answer_of(curve: dict[str, Any], confidence: float) -> list[str]:
@@ -47,116 +48,11 @@ def check_some(points: Mapping[str, Sequence[Point]]) -> None:
     raise PipelineError(f"learning curves: every fit failed; the first{which}: {first.failed}")
 
 
-def overtaking(found: dict[str, Any], confidence: float) -> str:
-    """One sentence for each kind of outcome; see evaluation.curves.crossing.
-
-    Args:
-        found: a crossing, as metrics.json has it.
-    """
-    smallest, largest = found["sizes"][0], found["sizes"][-1]
-    interval = f"{100 * confidence:.0f} % interval"
-    if found["kind"] == "always":
-        return f"Networks err less than hand-crafted features from the smallest number tried on, {_images(smallest)}."
-    if found["kind"] == "never":
-        return (
-            f"Networks do not overtake hand-crafted features within these {_images(largest)}"
-            f"{_meeting(found['meeting'], interval)}."
-        )
-    if found["kind"] == "reversed":
-        return f"Which era errs less changes more than once: {_in_turn(found)}."
-    if found["kind"] == "undecided":
-        return (
-            f"Which era errs less can't be told from {smallest:,} to {_images(largest)}: differences like these can "
-            "be chance."
-        )
-    low, high = found["low"], found["high"]
-    least = f"{smallest:,} or fewer" if low == "smallest" else f"{rounded(low):,}"
-    most = f"more than the {largest:,} that there are" if high == "never" else f"{rounded(high):,}"
-    if found["median"] == "smallest" and high == "never":
-        return (
-            f"Networks probably err less than hand-crafted features from the smallest number tried on, "
-            f"{_images(smallest)}, but a difference like that at {largest:,} can be chance."
-        )
-    if found["median"] == "smallest":
-        return (
-            f"Networks err less than hand-crafted features from {_images(rounded(high))} on at the latest, and "
-            f"probably from the smallest number tried on, {smallest:,} ({interval})."
-        )
-    if found["median"] == "never":
-        return (
-            f"Networks probably do not overtake hand-crafted features within these {_images(largest)}, and not with "
-            f"fewer than {least} ({interval})."
-        )
-    return (
-        f"From about {_images(rounded(found['median']))} on, networks err less than hand-crafted features "
-        f"({interval} {least} to {most})."
-    )
-
-
-def in_short(found: dict[str, Any]) -> str:
-    """For a cell of a table: from how many images on the network of a pair errs less."""
-    if found["kind"] in ("reversed", "undecided"):
-        return {"reversed": f"changes: {_in_turn(found)}", "undecided": "can't be told"}[found["kind"]]
-    smallest, largest = f"{found['sizes'][0]:,}", f"{found['sizes'][-1]:,}"
-    if found["kind"] != "crossing":
-        return f"from {smallest} on, the smallest number" if found["kind"] == "always" else f"not within {largest}"
-    low = smallest if found["low"] == "smallest" else f"{rounded(found['low']):,}"
-    high = f"more than {largest}" if found["high"] == "never" else f"{rounded(found['high']):,}"
-    if isinstance(found["median"], int):
-        return f"from about {rounded(found['median']):,} on ({low} to {high})"
-    return f"perhaps from {low} to {high} on"
-
-
-def rounded(value: int) -> int:
-    """To two digits: a crossing is not known better."""
-    digits = 10 ** max(0, len(str(value)) - 2)
-    return round(value / digits) * digits
-
-
-def _images(count: int) -> str:
-    return f"{count:,} labelled images"
-
-
-def _meeting(meeting: dict[str, Any] | None, interval: str) -> str:
-    """Where the curves would meet beyond the largest size."""
-    if meeting is None:
-        return "; there are too few sizes to say where they would"
-    forms = {form: value for form, value in meeting["forms"].items() if value is not None}
-    if meeting["images"] is None:
-        some = f", though {' and '.join(forms)} would have them meet" if forms else ""
-        return f"; the curves would not meet with up to {meeting['up_to']:,} either, an extrapolation{some}"
-    low, high = (f"{rounded(meeting[end]):,}" if meeting[end] else "never" for end in ("low", "high"))
-    values = [rounded(value) for value in forms.values()]
-    apart = len(forms) < len(meeting["forms"]) or max(values) > FORMS_APART * min(values)
-    others = ""
-    if apart:
-        told = [f"{form} {rounded(value):,}" if value else f"{form} never" for form, value in meeting["forms"].items()]
-        others = f"; forms of curve disagree: {', '.join(told)}"
-    near = f"; the curves would meet near {rounded(meeting['images']):,}, an extrapolation"
-    return f"{near} ({interval} {low} to {high}{others})"
-
-
-def _in_turn(found: dict[str, Any]) -> str:
-    """Who is ahead at which sizes, those that are decided."""
-    runs: list[tuple[str, list[int]]] = []
-    for size, winner in zip(found["sizes"], found["winners"], strict=True):
-        if winner == "undecided":
-            continue
-        if runs and runs[-1][0] == winner:
-            runs[-1][1].append(size)
-        else:
-            runs.append((winner, [size]))
-    told = [
-        f"{ERAS[winner]} at {sizes[0]:,} to {sizes[-1]:,}" if len(sizes) > 1 else f"{ERAS[winner]} at {sizes[0]:,}"
-        for winner, sizes in runs
-    ]
-    return f"{', then '.join(told)} labelled images"
-
-
 def _of_whom(curve: dict[str, Any]) -> str:
     """Which methods stand for the eras, how they err at both ends, and what the numbers count."""
     parts = []
-    for era, name in ERAS.items():
+    for era in BOTH:
+        name = ERAS.named(era)
         rows = curve["eras"][era]["rows"]
         titles = dict.fromkeys(catalogue.BY_KEY[row["method"]].title for row in rows)
         errors = f"{tenths(rows[0]['top1_error'])} % at {rows[0]['images']:,} to {tenths(rows[-1]['top1_error'])} %"
@@ -168,7 +64,8 @@ def _of_whom(curve: dict[str, Any]) -> str:
 def _more(curve: dict[str, Any]) -> list[str]:
     """What twice and ten times the images would bring."""
     parts = []
-    for era, name in ERAS.items():
+    for era in BOTH:
+        name = ERAS.named(era)
         outlook = curve["eras"][era]["outlook"]
         if outlook is None:
             return []
@@ -190,8 +87,8 @@ def gains(curve: dict[str, Any]) -> list[dict[str, Any]]:
     found, rows = curve["crossing"], []
     if found is None:
         return []
-    outlooks = {era: curve["eras"][era]["outlook"] for era in ERAS}
-    places = {era: [row["images"] for row in curve["eras"][era]["rows"]] for era in ERAS}
+    outlooks = {era: curve["eras"][era]["outlook"] for era in BOTH}
+    places = {era: [row["images"] for row in curve["eras"][era]["rows"]] for era in BOTH}
     for size, old, new in zip(found["sizes"], found["hand-crafted_errors"], found["learned_errors"], strict=True):
         worse = "hand-crafted" if old > new else "learned"
         outlook = outlooks[worse]
@@ -215,7 +112,7 @@ def _next_images(curve: dict[str, Any]) -> list[str]:
 def _prices(curve: dict[str, Any]) -> list[str]:
     """What training costs at the smallest and at the largest size."""
     parts = []
-    for era in ERAS:
+    for era in BOTH:
         key = curve["eras"][era]["rows"][-1]["method"]
         rows = curve["methods"][key]["rows"]
         parts.append(
@@ -225,20 +122,49 @@ def _prices(curve: dict[str, Any]) -> list[str]:
     return [f"Training took, tuning included, {'; '.join(parts)}."]
 
 
-def shown(curve: dict[str, Any] | None) -> dict[str, Any]:
-    """What the section of the page needs beside metrics.json's own numbers."""
+def _pair(pair: dict[str, Any], confidence: float) -> dict[str, Any]:
+    """Two methods: their keys and titles, where the network overtakes, in short and in a sentence."""
+    sides = Sides.of_methods(pair["hand-crafted"], pair["learned"])
+    return {
+        "keys": [pair["hand-crafted"], pair["learned"]],
+        "old": sides.old,
+        "new": sides.new,
+        "from": in_short(pair, sides),
+        "sentence": overtaking(pair, confidence, sides),
+    }
+
+
+def for_the_script(curve: dict[str, Any] | None, confidence: float) -> dict[str, Any]:
+    """What the page's script says and marks for the eras (key "") and for each pair (its keys, with a blank)."""
+    if curve is None or curve["crossing"] is None:
+        return {}
+    smallest = curve["sizes"][0]
+    pairs = {
+        f"{pair['hand-crafted']} {pair['learned']}": {
+            "pairOld": catalogue.BY_KEY[pair["hand-crafted"]].title,
+            "pairNew": catalogue.BY_KEY[pair["learned"]].title,
+            **marks(pair, smallest),
+            "sentence": _pair(pair, confidence)["sentence"],
+        }
+        for pair in curve["pairs"]
+    }
+    eras = {"pairOld": "", "pairNew": "", **marks(curve["crossing"], smallest), "sentence": ""}
+    return {"": eras, **pairs}
+
+
+def shown(curve: dict[str, Any] | None, confidence: float) -> dict[str, Any]:
+    """What the section of the page needs beside metrics.json's own numbers.
+
+    Args:
+        curve: metrics.json's.
+        confidence: of the intervals.
+    """
     if curve is None:
-        return {"pairs": [], "gains": [], "table": [], "left_out": []}
+        return {"pairs": [], "sides": ({}, {}), "gains": [], "table": [], "left_out": []}
     titles = {key: catalogue.BY_KEY[key].title for key in curve["methods"]}
     return {
-        "pairs": [
-            {
-                "old": titles[pair["hand-crafted"]],
-                "new": titles[pair["learned"]],
-                "from": in_short(pair),
-            }
-            for pair in curve["pairs"]
-        ],
+        "pairs": [_pair(pair, confidence) for pair in curve["pairs"]],
+        "sides": tuple({pair[era]: titles[pair[era]] for pair in curve["pairs"]} for era in BOTH),
         "gains": gains(curve),
         "table": table(curve),
         "left_out": [

@@ -115,7 +115,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "confidence": _confidence(summary, rows, shown),
         "failures": where,
         "best": best,
-        "script_data": _script_data(results, pool, where, classes),
+        "script_data": _script_data(results, pool, where, classes, summary["curve"], summary["confidence"]),
         "tuning": [row | {"title": _titles()[row["method"]], "chosen": row["chosen"] == "True"}
                    for row in _table(layout.TABLES / "tuning.csv")],
         "sights": sights(results, faults),
@@ -177,7 +177,7 @@ def _curves(summary: dict[str, Any], outcome: Outcome, faults: Faults) -> dict[s
     with faults.noted():
         learning_curves.check_some(outcome.curves)
     found = summary["curve"]
-    shown = learning_curves.shown(found)
+    shown = learning_curves.shown(found, summary["confidence"])
     chart = curve.curve(shown["table"], found["crossing"], summary["confidence"]) if found else None
     return {"curves": shown, "curve_chart": chart}
 
@@ -235,7 +235,14 @@ def _confidence(summary: dict[str, Any], rows: list[dict[str, Any]], shown: list
     return confidence(summary, rows, shown, *tables)
 
 
-def _script_data(results: list[Result], pool: gallery.Pool, where: Any, classes: list[str]) -> dict[str, Any]:
+def _script_data(
+    results: list[Result],
+    pool: gallery.Pool,
+    where: Any,
+    classes: list[str],
+    curves: dict[str, Any] | None,
+    confidence: float,
+) -> dict[str, Any]:
     return {
         "methods": [
             {"key": result.method.key, "title": result.method.title, "era": result.method.era} for result in results
@@ -246,6 +253,7 @@ def _script_data(results: list[Result], pool: gallery.Pool, where: Any, classes:
         "pool": pool.as_json(),
         "confusions": where.counts,
         "errors": where.errors,
+        "pairs": learning_curves.for_the_script(curves, confidence),
     }
 
 

@@ -35,8 +35,8 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
     data["last"] = data["images"] == data.groupby("title")["images"].transform("max")
     largest, smallest = int(data["images"].max()), int(data["images"].min())
     axis = alt.Axis(format=",~r", values=sorted(set(data["images"])), labelOverlap="greedy", grid=False)
-    x = alt.X("images:Q", title="labelled images (train and val together)", axis=axis,
-              scale=alt.Scale(type="log", domain=[smallest, largest], nice=False))  # fmt: skip
+    across = alt.Scale(type="log", domain=[smallest, largest], nice=False)
+    x = alt.X("images:Q", title="labelled images (train and val together)", axis=axis, scale=across)
     bottom, top = float(data["top1_low"].min()), float(data["top1_high"].max())
     y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", values=TICKS),
               scale=alt.Scale(type="log", domain=[0.9 * bottom, min(105.0, 1.1 * top)], nice=False))  # fmt: skip
@@ -49,18 +49,21 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
         alt.Tooltip("top1_high:Q", format=".2f", title="to"),
         alt.Tooltip("seeds:Q"),
     ]
-    bands = base.mark_area(opacity=0.18).encode(
-        x=x, y=alt.Y("top1_low:Q"), y2="top1_high:Q", color=era(), detail="title:N", tooltip=tooltip
-    )
-    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=era(), detail="title:N")
-    points = base.mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    bands = base.mark_area().encode(
+        x=x, y=alt.Y("top1_low:Q"), y2="top1_high:Q", color=era(), detail="title:N", tooltip=tooltip,
+        opacity=_of_pair(0.18, 0.03),
+    )  # fmt: skip
+    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=era(), detail="title:N", opacity=_of_pair(1.0))
+    points = base.mark_point(filled=True, size=45).encode(x=x, y=y, color=era(), tooltip=tooltip, opacity=_of_pair(1.0))
     names = (
         base.transform_filter("datum.last")
         .mark_text(align="left", dx=8, fontSize=12)
-        .encode(x=x, y=y, text="title:N", color=era())
+        .encode(x=x, y=y, text="title:N", color=era(), opacity=_of_pair(1.0))
     )
-    layers = [*_crossing(crossing, x), bands, lines, points, names]
+    layers = [*_crossing(across), bands, lines, points, names]
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=PADDING)
+    settable = {"pairOld": "", "pairNew": "", **marks(crossing, smallest)}
+    chart = chart.add_params(*(alt.param(name=name, value=value) for name, value in settable.items()))
     ends = "; ".join(
         f"{row['title']} {tenths(row['top1_error'])} % at {row['images']:,}"
         for row in data[data["last"]].to_dict("records")
@@ -68,13 +71,30 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
     return finish("curve", chart, "Top-1 test error by the number of labelled images.", f"At the end: {ends}.")
 
 
-def _crossing(found: dict[str, Any] | None, x: alt.X) -> list[Any]:
-    """A line where networks overtake, and a shade over its interval."""
+def _of_pair(opacity: float, others: float = 0.15) -> Any:
+    """Other methods fade once the page's script has set a pair."""
+    shown = "pairOld === '' || datum.title === pairOld || datum.title === pairNew"
+    return alt.condition(shown, alt.value(opacity), alt.value(others))
+
+
+def marks(found: dict[str, Any] | None, smallest: int) -> dict[str, Any]:
+    """Where to mark a crossing: its median and its interval, cut at the sizes tried.
+
+    Args:
+        found: a crossing as metrics.json has it; without a number for its median nothing is marked.
+        smallest: of the sizes.
+    """
     if found is None or not isinstance(found["median"], int):
-        return []
+        return {"crossShown": False, "crossLow": smallest, "crossAt": smallest, "crossHigh": smallest}
     low = found["low"] if isinstance(found["low"], int) else found["sizes"][0]
     high = found["high"] if isinstance(found["high"], int) else found["sizes"][-1]
-    data = pd.DataFrame([{"images": low, "to": high}])
-    shade = alt.Chart(data).mark_rect(opacity=0.12, color="#888888").encode(x=x, x2="to:Q")
-    line = alt.Chart(pd.DataFrame([{"images": found["median"]}])).mark_rule(strokeDash=[5, 4], color="#888888")
-    return [shade, line.encode(x=x)]
+    return {"crossShown": True, "crossLow": low, "crossAt": found["median"], "crossHigh": high}
+
+
+def _crossing(scale: alt.Scale) -> list[Any]:
+    """A line where networks overtake, and a shade over its interval."""
+    one = alt.Chart(pd.DataFrame([{"crossing": 0}]))
+    low, at = (alt.XDatum(alt.ExprRef(name), type="quantitative", scale=scale) for name in ("crossLow", "crossAt"))
+    shade = one.mark_rect(aria=False, color="#888888", opacity=alt.ExprRef("crossShown ? 0.12 : 0"))
+    rule = one.mark_rule(aria=False, color="#888888", strokeDash=[5, 4], opacity=alt.ExprRef("crossShown ? 1 : 0"))
+    return [shade.encode(x=low, x2=alt.X2Datum(alt.ExprRef("crossHigh"))), rule.encode(x=at)]

@@ -117,6 +117,21 @@ const watcher = new IntersectionObserver(
 );
 for (const figure of document.querySelectorAll("figure.chart")) watcher.observe(figure);
 
+// ---------------------------------------------------------------------------------------------- learning curves
+
+async function showPair() {
+  const keys = [byId("pair-old").value, byId("pair-new").value];
+  const wanted = keys.every((key) => key) ? keys.join(" ") : "";
+  const { sentence, ...signals } = data.pairs[wanted] ?? data.pairs[""];
+  byId("pair-said").textContent = data.pairs[wanted] ? sentence : "These two have no two sizes in common.";
+  const figure = byId("chart-curve");
+  const view = figure.view ?? (await bringToLife(figure));
+  for (const [name, value] of Object.entries(signals)) view.signal(name, value);
+  await view.runAsync();
+}
+
+for (const id of ["pair-old", "pair-new"]) byId(id)?.addEventListener("change", showPair);
+
 // -------------------------------------------------------------------------------------------------- leaderboard
 
 const board = byId("board");
