@@ -30,6 +30,7 @@ CASES = (
     "airbench94",
     "prepare",
     "predict",
+    "pretrained",
     "report",
     "scaling",
     "ilsvrc",

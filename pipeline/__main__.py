@@ -102,6 +102,14 @@ def cnn(network: Network) -> None:
 
 
 @app.command()
+def pretrained(method: Annotated[str, typer.Argument(help="a name from `pretrained` in params.yaml")]) -> None:
+    """Train and score the linear SVM behind features that a network learned from other images."""
+    from pipeline.stages.pretrained import run
+
+    run(method)
+
+
+@app.command()
 def folds() -> None:
     """Cross-validate every method over all images, on sets that are too small for one test split."""
     from pipeline.stages.folds import run

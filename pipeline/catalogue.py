@@ -8,8 +8,16 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-Family = Literal["feature", "matcher", "fusion", "network"]
-Era = Literal["hand-crafted", "learned"]
+Family = Literal["feature", "matcher", "fusion", "network", "pretrained"]
+Era = Literal["hand-crafted", "learned", "pretrained"]
+#: The list in params.yaml that selects methods of a family.
+SELECTED_BY: dict[Family, str] = {
+    "feature": "features",
+    "matcher": "matchers",
+    "fusion": "fusions",
+    "network": "networks",
+    "pretrained": "pretrained",
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,8 @@ class Method:
         key: its name in params.yaml, in stage names and in folders.
         title: its name in the report.
         year: the year of the publication the system stands for.
-        era: whether its features are made by hand (the way before 2012) or learned (the way since).
+        era: whether its features are made by hand (the way before 2012), learned from these images (the way since), or
+            learned from other images before.
         family: which stages run it.
         module: the module that implements it.
         parts: the steps from pixels to scores.
@@ -37,6 +46,11 @@ class Method:
     parts: str
     citation: str
     departures: str = ""
+
+    @property
+    def has_svm(self) -> bool:
+        """Whether it is a feature with a linear SVM behind it."""
+        return self.family in ("feature", "pretrained")
 
     def load(self) -> ModuleType:
         """Import the module (only now: some need torch or a compiler)."""
@@ -295,6 +309,19 @@ METHODS: tuple[Method, ...] = (
         citation="late fusion as in XRCE's ILSVRC-2011 entry (Perronnin & Sánchez)",
     ),
     *_networks(),
+    Method(
+        key="efficientnet_lite0",
+        title="EfficientNet-Lite0 features + SVM",
+        year=2020,
+        era="pretrained",
+        family="pretrained",
+        module="pipeline.pretrained.efficientnet_lite0",
+        parts="images enlarged → EfficientNet-Lite0 as ImageNet taught it → activations before its last layer → "
+        "linear SVM",
+        citation="Tan & Le, EfficientNet, ICML 2019; Razavian, Azizpour, Sullivan & Carlsson, CNN features "
+        "off-the-shelf, CVPR workshops 2014",
+        departures="a network of 2020 in the place of OverFeat",
+    ),
 )
 
 BY_KEY: dict[str, Method] = {method.key: method for method in METHODS}

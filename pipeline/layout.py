@@ -26,12 +26,19 @@ SEEDS = RESULTS / "seeds"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")
+WEIGHTS = Path("weights")  # files of weights that others trained, fetched or put there by hand
 INPUTS = WORK / "inputs.json"  # whether a person's images changed
 SKIPPED = WORK / "skipped.csv"  # images that prepare could not use, with the reason
 
 #: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends
 #: on this folder and not on RESULTS, which would also hold its own output.
-FAMILY_FOLDER = {"feature": "svm", "fusion": "fuse", "network": "cnn", "matcher": "match"}
+FAMILY_FOLDER = {
+    "feature": "svm",
+    "fusion": "fuse",
+    "network": "cnn",
+    "matcher": "match",
+    "pretrained": "pretrained",
+}
 
 
 def stage_of(family: str, key: str) -> str:

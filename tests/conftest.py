@@ -58,6 +58,8 @@ TINY: dict[str, Any] = {
         for name, value in {"gaussians": 4, "iterations": 2, "sample": 2000, "dimensions": 16}.items()
     },
     "networks": ["lenet5", "alexnet"],
+    "pretrained": [],
+    "efficientnet_lite0.features.side": 32,
     "curve.methods": [],
     "curve.sizes": [],
     "training.least_batches": 1,

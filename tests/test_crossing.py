@@ -21,7 +21,7 @@ from pipeline.evaluation.curves.rows import table
 from pipeline.report.charts.curve import curve as chart_of
 from pipeline.report.crossings import ERAS, in_short
 from pipeline.report.crossings import overtaking as overtaking_in_words
-from pipeline.report.curves import answer_of, gains
+from pipeline.report.curves import answer_of, gains, shown
 
 SIZES = np.array([100, 300, 1000, 3000, 10_000])
 OLD, NEW = "hog", "alexnet"
@@ -92,14 +92,14 @@ def test_each_kind_of_outcome_is_found(old: np.ndarray, new: np.ndarray, kind: s
     assert found["kind"] == kind
     if kind == "always":
         assert found["median"] == found["low"] == found["high"] == "smallest"
-        assert set(found["winners"]) == {"learned"}
+        assert set(found["winners"]) == {"new"}
     if kind == "never":
         assert found["median"] == found["low"] == found["high"] == "never"
         assert found["meeting"]["images"] is None
     if kind == "crossing":
         assert found["low"] < found["median"] < found["high"]
-        assert found["winners"][0] == "hand-crafted"
-        assert found["winners"][-1] == "learned"
+        assert found["winners"][0] == "old"
+        assert found["winners"][-1] == "new"
 
 
 def test_curves_that_would_meet_beyond_are_extrapolated() -> None:
@@ -167,7 +167,7 @@ def test_the_best_of_an_era_is_chosen_on_val() -> None:
     rows = found["eras"]["hand-crafted"]["rows"]
     assert [row["method"] for row in rows] == ["hog"] * 5
     assert rows[0]["top1_error"] == found["methods"]["hog"]["rows"][0]["top1_error"]
-    assert [(pair["hand-crafted"], pair["learned"]) for pair in found["pairs"]] == [("hog", NEW), ("sift_fv", NEW)]
+    assert [(pair["old"], pair["new"]) for pair in found["pairs"]] == [("hog", NEW), ("sift_fv", NEW)]
 
 
 def test_failed_fits_are_named_and_left_out() -> None:
@@ -180,6 +180,66 @@ def test_failed_fits_are_named_and_left_out() -> None:
     assert summary["crossing"] is None
     assert summary["methods"][OLD]["rows"][0]["top5_error"] is None
     assert described({OLD: [Point(100, 0, failed="no luck")]}, 5, 0.95, 0) is None
+
+
+# ------------------------------------------------------------------------------------------- a third answer
+
+
+def with_third(
+    third: np.ndarray,
+) -> dict[str, Any]:
+    """Curves of three eras."""
+    random = np.random.default_rng(0)
+    curves = {OLD: power(0.6, 0.3), NEW: power(0.9, 0.5), "efficientnet_lite0": third}
+    found = described(
+        {key: points(errors, 5, random, images=4000, luck=0.02) for key, errors in curves.items()}, 10, 0.95, 0
+    )
+    assert found is not None
+    return found
+
+
+def test_what_features_from_elsewhere_are_worth_is_counted_in_images() -> None:
+    """The networks, the better of the two from 100 · 1.5⁵ = 760 images on, err on 9 % with 10,000 images."""
+    found = with_third(np.array([0.9 * 30**-0.5, 0.14, 0.1, 0.09, 0.04]))  # at 100 as the networks at 3,000
+    worth = found["elsewhere"]
+    assert [row["images"] for row in worth] == SIZES.tolist()
+    assert worth[0]["method"] == "efficientnet_lite0"
+    assert worth[0]["low"] <= 3000 <= worth[0]["high"]
+    assert worth[0]["median"] == pytest.approx(3000, rel=0.1)
+    assert worth[-1]["median"] == "never"
+    text = " ".join(answer_of(found, 0.95))
+    assert (
+        "do with 100 labelled images of these what methods that learned from these images alone do with about" in text
+    )
+    rows = shown(found, 0.95)["elsewhere"]
+    assert [row["images"] for row in rows] == SIZES.tolist()
+    assert rows[0]["needed"].startswith(("2,", "3,"))
+    assert rows[-1]["needed"] == "more than 10,000"
+    assert [(pair["old"], pair["new"]) for pair in found["pairs"]] == [
+        (OLD, NEW),
+        (OLD, "efficientnet_lite0"),
+        ("efficientnet_lite0", NEW),
+    ]
+
+
+def test_it_takes_no_part_in_the_crossing_of_the_two_eras() -> None:
+    alone = outcome(power(0.6, 0.3), power(0.9, 0.5), images=4000, luck=0.02)
+    found = with_third(power(0.05, 0.3))
+    assert found["eras"].keys() == {"hand-crafted", "learned", "pretrained"}
+    assert found["crossing"]["sizes"] == alone["crossing"]["sizes"]
+    assert found["crossing"]["median"] == pytest.approx(alone["crossing"]["median"], rel=0.1)
+    assert alone["elsewhere"] is None
+
+
+@pytest.mark.parametrize(
+    ("third", "words"),
+    [
+        (power(0.02, 0.1), "what methods that learned from these images alone do not reach with 10,000"),
+        (power(0.9, 0.05), "err no less with 100 labelled images of these than methods that learned from these"),
+    ],
+)
+def test_it_may_be_better_throughout_or_worse(third: np.ndarray, words: str) -> None:
+    assert any(words in sentence for sentence in answer_of(with_third(third), 0.95))
 
 
 # ---------------------------------------------------------------------------------------------------- beyond
@@ -226,7 +286,7 @@ def test_intervals_come_from_the_replicates() -> None:
     found = crossing(np.array([10, 100]), np.full((2, 2), 0.45), drawn, 0.95)
     assert (found.low, found.high) == (found.low, np.inf)
     assert found.shares == (0.0, 0.5)
-    assert found.winners == ("hand-crafted", "undecided")
+    assert found.winners == ("old", "undecided")
 
 
 # ---------------------------------------------------------------------------------------------------- in words

@@ -23,10 +23,11 @@ SELECTED = {
     "features": ["color_histogram", "hog"],
     "fusions": ["all_classical"],
     "networks": ["lenet5", "perceptron"],
+    "pretrained": ["efficientnet_lite0"],
     "perceptron.epochs": 1,
     "perceptron.trial_epochs": 1,
 }
-METHODS = {"color_histogram", "hog", "all_classical", "lenet5", "perceptron"}
+METHODS = {"color_histogram", "hog", "all_classical", "lenet5", "perceptron", "efficientnet_lite0"}
 
 #: Prints, as JSON, for each stage those that read what it writes, directly or not.
 READERS = """
@@ -66,7 +67,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     stages = repro(folder)
-    assert len(stages) == 6 + 4 * 2 + 1 + 2 * 2
+    assert len(stages) == 6 + 4 * 2 + 1 + 2 * 2 + 1
     return folder
 
 

@@ -67,7 +67,7 @@ def fake_results(
     }  # fmt: skip
     write_json(layout.DATA / "manifest.json", manifest)
     for key, share in keys.items():
-        family = {"lenet5": "network", "alexnet": "network"}.get(key, "feature")
+        family = catalogue.BY_KEY[key].family
         scores = {}
         for name in ("val", "test"):
             labels = splits[name].labels
@@ -79,10 +79,10 @@ def fake_results(
         chosen = {name: splits[name] for name in scores}
         tuning = [{"candidate": "C=1 <b>", "value": 1.0, "val_error": 0.5, "chosen": True}]
         write_result(folder, scores, chosen, Cost(10.0, 0.001, 1000, 500, None, "cpu", "fp32", 2), tuning)
-        if family == "feature":
+        if catalogue.BY_KEY[key].has_svm:
             write_json(folder / "vectors.json", {"dimensions": 9, "training_vectors": 48, "codebook_numbers": 0})
             shown = [Picture("a <b>caption", np.zeros((9, 9, 3), np.uint8))] if key == "hog" else []
-            write_pictures(layout.PICTURES / key, shown)
+            write_pictures(layout.PICTURES / key if family == "feature" else folder, shown)
         if family == "network":
             for curve in ("train_error", "val_error"):
                 path = folder / "live" / "plots" / "metrics" / f"{curve}.tsv"
@@ -99,6 +99,7 @@ def fake_results(
     edit(project, {
         "features": [key for key in keys if key in ("hog", "color_histogram")], "fusions": [],
         "networks": [key for key in keys if key in ("lenet5", "alexnet")],
+        "pretrained": [key for key in keys if catalogue.BY_KEY[key].family == "pretrained"],
     })  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tests.conftest import ROOT, edit
 
 
 def test_the_shipped_params_are_valid_for_every_budget_and_every_method(project: Path) -> None:
-    everything = {f"{family}s": catalogue.keys(family) for family in ("feature", "matcher", "fusion", "network")}
+    everything = {name: catalogue.keys(family) for family, name in catalogue.SELECTED_BY.items()}
     for budget in settings.BUDGETS:
         edit(project, {"budget": budget, **everything})
         loaded = settings.load()

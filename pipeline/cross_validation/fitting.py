@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import progress
+from pipeline import catalogue, progress
 from pipeline.cross_validation.pool import Pool
 from pipeline.errors import PipelineError
 from pipeline.models.measured import Measured, forget_others, is_fusion, kept_in, measure, measure_fusion
@@ -64,10 +64,8 @@ def cross_validate(settings: Settings, pool: Pool) -> CrossValidated:
 
 def _recipes(settings: Settings) -> list[Recipe]:
     """Of all selected methods, fusions after their members."""
-    chosen = {
-        "feature": settings.features,
-        "matcher": settings.matchers,
-        "fusion": settings.fusions,
-        "network": settings.networks,
-    }
-    return [Recipe.of(settings, key, family) for family, keys in chosen.items() for key in keys]  # type: ignore[arg-type]
+    return [
+        Recipe.of(settings, key, family)
+        for family, selected in catalogue.SELECTED_BY.items()
+        for key in getattr(settings, selected)
+    ]

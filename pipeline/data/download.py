@@ -69,11 +69,11 @@ def fetch_and_unpack(settings: Files, root: Path, folder: Path) -> None:
         raise PipelineError(f"{root}: the unpacked archive holds no folder {settings.path}")
 
 
-def fetch(url: str, target: Path, checksum: str) -> None:
+def fetch(url: str, target: Path, checksum: str | None) -> None:
     """Download `url` to `target`; an interrupted download goes on where it stopped.
 
     Args:
-        checksum: "md5:…" or "sha256:…"; a file that doesn't match is thrown away.
+        checksum: "md5:…" or "sha256:…"; a file that doesn't match is thrown away. None: whoever asks checks it.
     """
     import pooch
     import requests
@@ -83,10 +83,10 @@ def fetch(url: str, target: Path, checksum: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(url, checksum, fname=target.name, path=target.parent, downloader=_Resumable(part))
     except (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL) as error:
-        raise PipelineError(f"{url}: is no address ({error}); correct the data set's `url`") from error
+        raise PipelineError(f"{url}: is no address ({error}); correct its `url`") from error
     except ValueError as error:  # pooch's word for a wrong hash, and for an address it can't read
         if "hash" not in str(error):
-            raise PipelineError(f"{url}: is no address ({error}); correct the data set's `url`") from error
+            raise PipelineError(f"{url}: is no address ({error}); correct its `url`") from error
         part.unlink(missing_ok=True)
         raise PipelineError(
             f"{url}: what was downloaded has another checksum than {checksum}; it was thrown away, "

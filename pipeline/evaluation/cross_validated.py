@@ -43,6 +43,7 @@ def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | No
     eras = {method.era for method in map(catalogue.BY_KEY.__getitem__, wrong)}
     chosen = {era: stand_in(kept, wrong, era) for era in sorted(eras)}
     of_era = {era: _picked(kept, ranks, names) for era, names in chosen.items()}
+    both = [of_era[era] > 0 for era in ("hand-crafted", "learned") if era in of_era]
     return {
         "folds": int(kept.folds.max()) + 1,
         "images": len(kept.ids),
@@ -59,7 +60,7 @@ def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | No
         "eras": {
             era: {"chosen": chosen[era], **errors_of(found, classes, confidence)} for era, found in of_era.items()
         },
-        "p_equal": significance.mcnemar(*(found > 0 for found in of_era.values())) if len(of_era) == 2 else None,
+        "p_equal": significance.mcnemar(*both) if len(both) == 2 else None,
     }
 
 

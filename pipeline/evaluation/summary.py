@@ -20,7 +20,7 @@ from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 6  # of metrics.json
+VERSION = 7  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 
 
@@ -31,6 +31,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
     `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py).
     `tied_with_best`: no test tells it from the method with the lowest test error.
     `calibration`: what its probabilities are worth (confidence.py), in percent.
+    `learned_from`: of a method whose features were learned from other images, which ones.
 
     Args:
         settings: of params.yaml.
@@ -59,6 +60,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
             "tied_with_best": p_value >= 1 - confidence,
             "calibration": described(confidences[key]),
             "cost": _cost(result.cost),
+            "learned_from": _learned_from(settings, key),
         }
     return {
         "version": VERSION,
@@ -75,6 +77,19 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "seeds": over_seeds.described(runs, classes),
         "cross_validation": cross_validated(outcome.folds, confidence),
         "curve": described_curves(outcome.curves, classes, confidence, settings.seed),
+    }
+
+
+def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
+    """Which other images a method learned from, under which licence, and whether images like these were among them."""
+    if catalogue.BY_KEY[key].family != "pretrained":
+        return None
+    weights = settings.feature(key, "pretrained").weights
+    return {
+        "images": weights.learned_from,
+        "licence": weights.licence,
+        "citation": weights.citation,
+        "saw_these": settings.dataset in weights.saw,
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipeline import stopwatch
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
 from pipeline.mapped import forget
@@ -49,9 +49,9 @@ class Shards:
         for part in slices(count, SHARD):
             if part.stop <= done:
                 continue
-            started = time.perf_counter()
+            started = stopwatch.seconds()
             vectors = batches(part)
-            seconds += time.perf_counter() - started
+            seconds += stopwatch.seconds() - started
             if out is None:
                 out = self._create(path, count, vectors)
             try:

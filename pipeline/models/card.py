@@ -126,7 +126,7 @@ class Card(Section):
         family = catalogue.BY_KEY[self.method].family
         if family == "fusion":
             settings: Any = members
-        elif family == "feature":
+        elif catalogue.BY_KEY[self.method].has_svm:
             module = catalogue.BY_KEY[self.method].load()
             settings = FeatureSvmSettings(
                 features=module.Settings.model_validate(self.settings["features"]),

@@ -16,6 +16,7 @@ FAMILIES: dict[str, str] = {
     "matcher": "matcher",
     "fusion": "fusion",
     "network": "network",
+    "pretrained": "feature_svm",
 }
 
 

@@ -1,4 +1,7 @@
-"""A hand-crafted feature and the linear SVM behind it: codebook → vectors → classifier, each step by itself or all."""
+"""A feature, made by hand or learned from other images, and the linear SVM behind it.
+
+Codebook → vectors → classifier, each step by itself or all.
+"""
 
 from __future__ import annotations
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
+from pipeline import stopwatch
 from pipeline.models.familiarity import Familiarity
 from pipeline.models.fusion import Fusion, look_together
 from pipeline.models.model import Advance, Look, Model, quiet
@@ -43,9 +43,9 @@ def look_at(one: Complete, images: np.ndarray, advance: Advance = quiet) -> Look
     scores, strangeness, seconds = [], [], 0.0
     for part in slices(len(images), one.model.batch):
         batch = np.asarray(images[part])
-        started = time.perf_counter()
+        started = stopwatch.seconds()
         seen = one.model.see(batch)
-        seconds += time.perf_counter() - started
+        seconds += stopwatch.seconds() - started
         scores.append(seen.scores)
         strangeness.append(one.familiarity.strangeness(seen))
         advance(len(batch))

@@ -37,6 +37,8 @@ CODE: dict[str, tuple[str, ...]] = {
     "feature": ("augmentation", "classifiers", "descriptors", "encoding", "features/extraction.py",
                 "models/feature_svm.py", "models/feature_vectors.py"),
     "matcher": ("descriptors", "models/matcher.py"),
+    "pretrained": ("augmentation", "classifiers", "features/extraction.py", "models/feature_svm.py",
+                   "models/feature_vectors.py", "networks/parts/efficientnet_lite.py", "pretrained"),
     "network": ("augmentation", "networks/parts", "training", "models/network.py"),
 }  # fmt: skip
 
@@ -166,7 +168,7 @@ def with_candidate(recipe: Recipe, number: int, value: float) -> Recipe:
         value: likewise.
     """
     settings: Any = recipe.settings
-    if recipe.method.family == "feature":
+    if recipe.method.has_svm:
         c, weight = settings.svm.candidates[number]
         svm = settings.svm.model_copy(update={"C": [c], "positive_weight": [weight], "patience": UNLIMITED})
         settings = settings.model_copy(update={"svm": svm})

@@ -27,8 +27,8 @@ class Recipe:
         settings: FeatureSvmSettings, a matcher's or a network's own, or the members' recipes of a fusion.
         seed: every random choice comes from it.
         allowed: the changes that leave an image in its class.
-        copies: augmented copies that a hand-crafted feature sees beside each training image.
-        views: of each image that a hand-crafted feature scores; 2: also its mirror image.
+        copies: augmented copies that a feature and its SVM see beside each training image.
+        views: of each image that they score; 2: also its mirror image.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Recipe:
             return Recipe(key, chosen.matcher(key), chosen.seed, allowed)
         if family == "network":
             return Recipe(key, _network(chosen, key, change), chosen.seed, allowed)
-        settings = FeatureSvmSettings(features=chosen.feature(key), svm=chosen.svm(key))
+        settings = FeatureSvmSettings(features=chosen.feature(key, family), svm=chosen.svm(key, family))
         copies = chosen.augmentation.copies if allowed != STILL else 0
         views = chosen.augmentation.views if allowed.mirror else 1
         return Recipe(key, settings, chosen.seed, allowed, copies, views)
@@ -74,7 +74,7 @@ class Recipe:
         """The settings as a model's card keeps them; of a fusion its members' names."""
         if self.method.family == "fusion":
             return {"members": [member.key for member in self.settings]}
-        if self.method.family == "feature":
+        if self.method.has_svm:
             return {"features": self.settings.features.model_dump(), "svm": self.settings.svm.model_dump()}
         return self.settings.model_dump()
 

@@ -40,7 +40,7 @@ def answer(summary: dict[str, Any], outcome: Outcome) -> list[str]:
     verdict, *rest = _at_full_size(summary, outcome)
     if first:
         verdict = f"With all images: {verdict[0].lower()}{verdict[1:]}"
-    return [*first, verdict, *rest]
+    return [*first, verdict, *_elsewhere(summary, outcome), *rest]
 
 
 def _at_full_size(summary: dict[str, Any], outcome: Outcome) -> list[str]:
@@ -48,7 +48,8 @@ def _at_full_size(summary: dict[str, Any], outcome: Outcome) -> list[str]:
     old, new = (best_of(outcome.results, summary, era) for era in ("hand-crafted", "learned"))
     if old is None or new is None:
         one = old or new
-        assert one is not None
+        if one is None:
+            return ["Only features that were learned from other images have a result here.", *_skew(summary)]
         missing = "learned" if one is old else "hand-crafted"
         if any(catalogue.BY_KEY[key].era == missing for key in summary["failed"]):
             why = f"No {missing} method has a result that can be used"
@@ -74,6 +75,38 @@ def _at_full_size(summary: dict[str, Any], outcome: Outcome) -> list[str]:
             f"more test images{' or seeds' if summary['seeds'] else ''} would tell."
         )
     return [verdict, *_cross_validated(summary), *_skew(summary), _price(summary, old, new)]
+
+
+def _elsewhere(summary: dict[str, Any], outcome: Outcome) -> list[str]:
+    """What features do that were learned from other images; they take no part in the verdict."""
+    third = best_of(outcome.results, summary, "pretrained")
+    if third is None:
+        return []
+    origin = summary["methods"][third.method.key]["learned_from"]
+    cost = summary["methods"][third.method.key]["cost"]
+    told = (
+        f"{_with_interval(summary, third)}; its features were learned from {origin['images']}. It took "
+        f"{seconds(cost['training_seconds'])} to train and takes {milliseconds(cost['prediction_ms'])} an image"
+    )
+    if origin["saw_these"]:
+        return [
+            f"Beside them, {told}. Some of these test images, or all, were among those: its error says nothing about "
+            "new photographs, and it wins nothing here."
+        ]
+    alone = [result for result in outcome.results if result.method.era != "pretrained"]
+    if not alone:
+        return [f"{told}. No method that learned from these images alone was selected, to compare it with."]
+    best = min(alone, key=lambda result: val_error(summary, result.method.key))
+    runs = runs_of(outcome, summary["seed"])
+    p = significance.p_equal(runs[third.method.key].wrong, runs[best.method.key].wrong)
+    difference = error_of(summary, best) - error_of(summary, third)
+    if p >= 1 - summary["confidence"]:
+        verdict = f"It can't be told from {best.method.title}"
+    else:
+        less = "less" if difference > 0 else "more"
+        verdict = f"It errs {less} than {best.method.title}, by {tenths(abs(difference))} points"
+    test = f"{paired_test(summary)}, p {p_value(p)}"
+    return [f"Beside them, {told}. {verdict} ({test}). What it saw may be like these images."]
 
 
 def paired_test(summary: dict[str, Any]) -> str:

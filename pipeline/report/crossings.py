@@ -15,7 +15,7 @@ class Sides:
     """Who is compared with whom, and the verbs that go with the second.
 
     Attributes:
-        old, new: names of the hand-crafted and of the learned side.
+        old, new: names of both; the second may overtake the first.
         errs, does: as `new` wants them, one or many.
         noun: what each of the two is.
     """
@@ -33,12 +33,12 @@ class Sides:
 
     @property
     def first(self) -> str:
-        """The learned side at the start of a sentence."""
+        """The second at the start of a sentence."""
         return self.new[0].upper() + self.new[1:]
 
     def named(self, winner: str) -> str:
-        """A side by its era."""
-        return {"hand-crafted": self.old, "learned": self.new}[winner]
+        """The side that is ahead."""
+        return {"old": self.old, "new": self.new}[winner]
 
 
 ERAS = Sides("hand-crafted features", "networks", "err", "do", "era")
@@ -95,7 +95,7 @@ def overtaking(found: dict[str, Any], confidence: float, sides: Sides = ERAS) ->
 
 
 def in_short(found: dict[str, Any], sides: Sides) -> str:
-    """For a cell of a table: from how many images on the network of a pair errs less."""
+    """For a cell of a table: from how many images on the second of a pair errs less."""
     if found["kind"] in ("reversed", "undecided"):
         return {"reversed": f"changes: {_in_turn(found, sides)}", "undecided": "can't be told"}[found["kind"]]
     smallest, largest = f"{found['sizes'][0]:,}", f"{found['sizes'][-1]:,}"

@@ -11,10 +11,11 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.curves.outlook import MORE
 from pipeline.evaluation.curves.rows import table
 from pipeline.report.charts.curve import marks
-from pipeline.report.crossings import ERAS, Sides, in_short, overtaking
+from pipeline.report.crossings import ERAS, Sides, in_short, overtaking, rounded
 from pipeline.report.words import seconds, tenths
 
 BOTH = ("hand-crafted", "learned")
+NAMES = dict(zip(BOTH, (ERAS.old, ERAS.new), strict=True))
 
 
 def answer_of(curve: dict[str, Any], confidence: float) -> list[str]:
@@ -26,9 +27,9 @@ def answer_of(curve: dict[str, Any], confidence: float) -> list[str]:
     """
     found = curve["crossing"]
     if found is None:
-        return []
+        return _elsewhere(curve, confidence)
     first = f"{overtaking(found, confidence)} {_of_whom(curve)}"
-    return [first, *_more(curve), *_next_images(curve), *_prices(curve)]
+    return [first, *_elsewhere(curve, confidence), *_more(curve), *_next_images(curve), *_prices(curve)]
 
 
 def check_some(points: Mapping[str, Sequence[Point]]) -> None:
@@ -51,8 +52,7 @@ def check_some(points: Mapping[str, Sequence[Point]]) -> None:
 def _of_whom(curve: dict[str, Any]) -> str:
     """Which methods stand for the eras, how they err at both ends, and what the numbers count."""
     parts = []
-    for era in BOTH:
-        name = ERAS.named(era)
+    for era, name in NAMES.items():
         rows = curve["eras"][era]["rows"]
         titles = dict.fromkeys(catalogue.BY_KEY[row["method"]].title for row in rows)
         errors = f"{tenths(rows[0]['top1_error'])} % at {rows[0]['images']:,} to {tenths(rows[-1]['top1_error'])} %"
@@ -61,11 +61,33 @@ def _of_whom(curve: dict[str, Any]) -> str:
     return f"Errors fall for {' and for '.join(parts)}.{luck}"
 
 
+def _elsewhere(curve: dict[str, Any], confidence: float) -> list[str]:
+    """How many images of these it takes to do without features that were learned from other images."""
+    if not curve["elsewhere"]:
+        return []
+    row, rows = curve["elsewhere"][0], curve["eras"]["pretrained"]["rows"]
+    images, title = row["images"], catalogue.BY_KEY[row["method"]].title
+    own = f"{tenths(rows[0]['top1_error'])} % at {rows[0]['images']:,} to {tenths(rows[-1]['top1_error'])} %"
+    errors = f"their error falls from {own} at {rows[-1]['images']:,}"
+    alone = "methods that learned from these images alone"
+    if row["median"] == "never":
+        told = f"do with {images:,} labelled images of these what {alone} do not reach with {curve['sizes'][-1]:,}"
+    elif row["median"] == "smallest" or row["median"] <= images:
+        told = f"err no less with {images:,} labelled images of these than {alone}"
+    else:
+        low = f"{rounded(row['low']):,}" if isinstance(row["low"], int) else f"{curve['sizes'][0]:,} or fewer"
+        high = f"{rounded(row['high']):,}" if isinstance(row["high"], int) else f"more than {curve['sizes'][-1]:,}"
+        told = (
+            f"do with {images:,} labelled images of these what {alone} do with about {rounded(row['median']):,} "
+            f"({100 * confidence:.0f} % interval {low} to {high})"
+        )
+    return [f"Features that were learned from other images ({title}) {told}; {errors}."]
+
+
 def _more(curve: dict[str, Any]) -> list[str]:
     """What twice and ten times the images would bring."""
     parts = []
-    for era in BOTH:
-        name = ERAS.named(era)
+    for era, name in NAMES.items():
         outlook = curve["eras"][era]["outlook"]
         if outlook is None:
             return []
@@ -89,7 +111,7 @@ def gains(curve: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     outlooks = {era: curve["eras"][era]["outlook"] for era in BOTH}
     places = {era: [row["images"] for row in curve["eras"][era]["rows"]] for era in BOTH}
-    for size, old, new in zip(found["sizes"], found["hand-crafted_errors"], found["learned_errors"], strict=True):
+    for size, old, new in zip(found["sizes"], found["old_errors"], found["new_errors"], strict=True):
         worse = "hand-crafted" if old > new else "learned"
         outlook = outlooks[worse]
         more = None if outlook is None else outlook[f"with_{MORE}_more"][places[worse].index(size)]
@@ -122,11 +144,34 @@ def _prices(curve: dict[str, Any]) -> list[str]:
     return [f"Training took, tuning included, {'; '.join(parts)}."]
 
 
+def _worth(curve: dict[str, Any]) -> list[dict[str, Any]]:
+    """At each size: the error of features from elsewhere, and how many images others need to err no more."""
+    if not curve["elsewhere"]:
+        return []
+    smallest, largest = curve["sizes"][0], curve["sizes"][-1]
+
+    def told(value: int | str) -> str:
+        if value == "never":
+            return f"more than {largest:,}"
+        return f"{smallest:,} or fewer" if value == "smallest" else f"{rounded(int(value)):,}"
+
+    return [
+        row
+        | {"title": catalogue.BY_KEY[row["method"]].title}
+        | {"needed": _needed(*(told(worth[end]) for end in ("median", "low", "high")))}
+        for row, worth in zip(curve["eras"]["pretrained"]["rows"], curve["elsewhere"], strict=True)
+    ]
+
+
+def _needed(median: str, low: str, high: str) -> str:
+    return median if low == high else f"{median} ({low} to {high})"
+
+
 def _pair(pair: dict[str, Any], confidence: float) -> dict[str, Any]:
     """Two methods: their keys and titles, where the network overtakes, in short and in a sentence."""
-    sides = Sides.of_methods(pair["hand-crafted"], pair["learned"])
+    sides = Sides.of_methods(pair["old"], pair["new"])
     return {
-        "keys": [pair["hand-crafted"], pair["learned"]],
+        "keys": [pair["old"], pair["new"]],
         "old": sides.old,
         "new": sides.new,
         "from": in_short(pair, sides),
@@ -140,9 +185,9 @@ def for_the_script(curve: dict[str, Any] | None, confidence: float) -> dict[str,
         return {}
     smallest = curve["sizes"][0]
     pairs = {
-        f"{pair['hand-crafted']} {pair['learned']}": {
-            "pairOld": catalogue.BY_KEY[pair["hand-crafted"]].title,
-            "pairNew": catalogue.BY_KEY[pair["learned"]].title,
+        f"{pair['old']} {pair['new']}": {
+            "pairOld": catalogue.BY_KEY[pair["old"]].title,
+            "pairNew": catalogue.BY_KEY[pair["new"]].title,
             **marks(pair, smallest),
             "sentence": _pair(pair, confidence)["sentence"],
         }
@@ -160,11 +205,12 @@ def shown(curve: dict[str, Any] | None, confidence: float) -> dict[str, Any]:
         confidence: of the intervals.
     """
     if curve is None:
-        return {"pairs": [], "sides": ({}, {}), "gains": [], "table": [], "left_out": []}
+        return {"pairs": [], "sides": ({}, {}), "elsewhere": [], "gains": [], "table": [], "left_out": []}
     titles = {key: catalogue.BY_KEY[key].title for key in curve["methods"]}
     return {
         "pairs": [_pair(pair, confidence) for pair in curve["pairs"]],
-        "sides": tuple({pair[era]: titles[pair[era]] for pair in curve["pairs"]} for era in BOTH),
+        "sides": tuple({pair[side]: titles[pair[side]] for pair in curve["pairs"]} for side in ("old", "new")),
+        "elsewhere": _worth(curve),
         "gains": gains(curve),
         "table": table(curve),
         "left_out": [

@@ -1,4 +1,4 @@
-"""The hand-crafted methods as a table: from descriptors to one vector and its classifier."""
+"""Features and their SVMs as a table: from descriptors to one vector and its classifier."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def descriptors(settings: Settings, results: list[Result], faults: Faults) -> li
     """A row for each feature: title, parts, dimensions, numbers of the codebook and of the SVMs, bytes, settings."""
     rows = []
     for result in results:
-        if result.method.family != "feature":
+        if not result.method.has_svm:
             continue
         with faults.noted():
             found = read_json(result.folder / "vectors.json", result.stage)

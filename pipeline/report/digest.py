@@ -8,7 +8,7 @@ from pipeline import catalogue
 from pipeline.evaluation import cross_validated
 from pipeline.report.charts.base import Chart
 from pipeline.report.seeds import named
-from pipeline.report.words import cell, milliseconds, seconds
+from pipeline.report.words import cell, era_name, milliseconds, seconds
 
 CHARTS = "charts"  # the folder beside the file
 COLUMNS = ("place", "method", "year", "features", "top-1 error %", "top-5 error %", "training", "an image")
@@ -102,7 +102,7 @@ def _cells(row: dict[str, Any], skewed: bool) -> list[str]:
         _place(row),
         row["title"],
         str(row["year"]),
-        "by hand" if row["era"] == "hand-crafted" else "learned",
+        era_name(row["era"]),
         _error(row, "top1"),
         *([_error(row, "balanced")] if skewed else []),
         _error(row, "top5"),

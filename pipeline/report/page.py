@@ -41,7 +41,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 SAMPLES = 10  # images of each class in the data card
 SAMPLED_CLASSES = 30
 LISTED = 20
-FAMILIES = {"feature": "feature + SVM", "matcher": "matching", "fusion": "fusion", "network": "network"}
+FAMILIES = {
+    "feature": "feature + SVM",
+    "matcher": "matching",
+    "fusion": "fusion",
+    "network": "network",
+    "pretrained": "features from elsewhere + SVM",
+}
 DOWNLOADS = {
     "leaderboard.csv": layout.TABLES / "leaderboard.csv",
     "per_class.csv": layout.TABLES / "per_class.csv",
@@ -63,6 +69,7 @@ def write_page(content: dict[str, Any], target: Path) -> None:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
+        "era_name": words.era_name,
         "seconds": words.seconds, "number": words.number, "cell": words.cell,
         "milliseconds": words.milliseconds, "megabytes": words.megabytes, "json": _json,
     }  # fmt: skip
@@ -219,7 +226,7 @@ def _learning() -> dict[str, Any]:
             "era": catalogue.BY_KEY[row["method"]].era,
         }
         for row in _table(layout.TABLES / "tuning.csv")
-        if catalogue.BY_KEY[row["method"]].family == "feature"
+        if catalogue.BY_KEY[row["method"]].has_svm
     ]
     charts = {
         "learning_chart": learning.curves(curves, _titles()),

@@ -7,6 +7,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 
+def era_name(era: str) -> str:
+    """How an era's features came about, for a cell of a table."""
+    return {"hand-crafted": "by hand", "learned": "learned", "pretrained": "learned from other images"}[era]
+
+
 def tenths(value: float) -> str:
     """One decimal, rounded as the charts' JavaScript does it: the exact binary value, ties upwards."""
     return str(Decimal(value).quantize(Decimal("0.1"), ROUND_HALF_UP))

@@ -30,6 +30,7 @@ from pipeline.settings.data import (
 from pipeline.settings.methods import Ablate, Fusion, Svm, Switches, Training
 from pipeline.settings.project import AugmentedCopies, Compute, Evaluation, Settings
 from pipeline.settings.reading import load
+from pipeline.settings.weights import Weights
 
 __all__ = [
     "BUDGETS",
@@ -67,5 +68,6 @@ __all__ = [
     "Switches",
     "Training",
     "WebDataset",
+    "Weights",
     "load",
 ]

@@ -9,11 +9,12 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
-from pipeline.settings.base import Budget, Fraction, Positive, Section, SectionType
+from pipeline.settings.base import Budget, Fraction, Positive, Section
 from pipeline.settings.curve import Curve, Seed
 from pipeline.settings.data import AnyDataset, Prepare
 from pipeline.settings.methods import Ablate, Fusion, Svm, Training
 from pipeline.settings.sentences import check_names, validated
+from pipeline.settings.weights import Weights
 
 
 class AugmentedCopies(Section):
@@ -62,8 +63,10 @@ class Settings(Section):
     matchers: list[str]
     fusions: list[str]
     networks: list[str]
+    pretrained: list[str]
     prepare: Prepare
     datasets: dict[str, AnyDataset]
+    weights: dict[str, Weights]
     augmentation: AugmentedCopies
     curve: Curve
     ablate: Ablate
@@ -96,16 +99,24 @@ class Settings(Section):
     @property
     def selected(self) -> list[str]:
         """Every selected method, hand-crafted first."""
-        return [*self.features, *self.matchers, *self.fusions, *self.networks]
+        return [*self.features, *self.matchers, *self.fusions, *self.networks, *self.pretrained]
 
-    def feature(self, key: str) -> Any:
-        """The typed settings of one feature, as its module declares them."""
-        self._mapping(key, "feature")
-        return self._part(key, "features", catalogue.BY_KEY[key].load().Settings)
+    def feature(self, key: str, family: catalogue.Family = "feature") -> Any:
+        """The typed settings of one feature, as its module declares them; a name of weights is replaced by their entry.
 
-    def svm(self, key: str) -> Svm:
+        Args:
+            family: feature, or pretrained.
+        """
+        values = self._part(key, family, "features")
+        if family == "pretrained" and isinstance(values, dict):
+            named = values.get("weights")
+            check_names([named], list(self.weights), self.path, f"{key}.features.weights", "an entry of `weights`")
+            values = values | {"weights": self.weights[str(named)].model_dump()}
+        return validated(catalogue.BY_KEY[key].load().Settings, values, self.path, (key, "features"))
+
+    def svm(self, key: str, family: catalogue.Family = "feature") -> Svm:
         """The classifier's settings behind one feature."""
-        svm = self._part(key, "svm", Svm)
+        svm = validated(Svm, self._part(key, family, "svm"), self.path, (key, "svm"))
         self._same_tries(f"{key}.svm.C × positive_weight", len(svm.candidates))
         return svm
 
@@ -154,8 +165,7 @@ class Settings(Section):
         """
         check_names([key], list(catalogue.BY_KEY), self.path, "curve.methods", "a method")
         if key not in self.selected:
-            family = catalogue.BY_KEY[key].family
-            where = {"feature": "features", "matcher": "matchers", "fusion": "fusions", "network": "networks"}[family]
+            where = catalogue.SELECTED_BY[catalogue.BY_KEY[key].family]
             raise PipelineError(
                 f"{self.path}: `curve.methods` names {key}, which `{where}` does not select; add it there, or take it "
                 "out of `curve.methods`"
@@ -168,10 +178,13 @@ class Settings(Section):
         """
         others = [name for name in self.datasets if name != self.dataset]
         check_names(self.evaluation.strangers, others, self.path, "evaluation.strangers", "another data set")
-        for key in self.features:
+        for name, weights in self.weights.items():
+            check_names(weights.saw, list(self.datasets), self.path, f"weights.{name}.saw", "a data set")
+        for key in (*self.features, *self.pretrained):
+            family = catalogue.BY_KEY[key].family
             self._known_parts(key)
-            self.feature(key)
-            self.svm(key)
+            self.feature(key, family)
+            self.svm(key, family)
         for key in self.fusions:
             if len(self.members(key)) < 2:
                 raise PipelineError(
@@ -194,11 +207,11 @@ class Settings(Section):
         check_names([key], catalogue.keys(family), self.path, "", f"a {family}")
         return self.methods[key]
 
-    def _part(self, key: str, part: str, model: type[SectionType]) -> SectionType:
-        mapping = self._mapping(key, "feature")
+    def _part(self, key: str, family: catalogue.Family, part: str) -> Any:
+        mapping = self._mapping(key, family)
         if part not in mapping:
             raise PipelineError(f"{self.path}: `{key}.{part}` is missing; add that mapping")
-        return validated(model, mapping[part], self.path, (key, part))
+        return mapping[part]
 
     def _known_parts(self, key: str) -> None:
         check_names(self.methods[key], ["features", "svm"], self.path, key, "a key here")

@@ -107,10 +107,7 @@ def _no_repeats(names: list[str], where: str, key: str) -> None:
 
 def _check_selection(settings: Settings) -> None:
     families: tuple[tuple[str, catalogue.Family], ...] = (
-        ("features", "feature"),
-        ("matchers", "matcher"),
-        ("fusions", "fusion"),
-        ("networks", "network"),
+        *((name, family) for family, name in catalogue.SELECTED_BY.items()),
         ("ablate.networks", "network"),
     )
     _no_repeats(settings.curve.methods, settings.path, "curve.methods")
@@ -123,5 +120,6 @@ def _check_selection(settings: Settings) -> None:
                 raise PipelineError(f"{settings.path}: `{key}` selects {name}, but the mapping `{name}` is missing")
     if not settings.selected:
         raise PipelineError(
-            f"{settings.path}: `features`, `matchers` and `networks` are empty; select at least one method"
+            f"{settings.path}: `features`, `matchers`, `networks` and `pretrained` are empty; select at least one "
+            "method"
         )

@@ -29,7 +29,7 @@ def network_pictures(model: Network, images: np.ndarray) -> list[Picture]:
     found = []
     kernels = first_kernels(model.network)
     if kernels is not None:
-        found.append(_kernel_picture(kernels))
+        found.append(kernel_picture(kernels))
     return [*found, *maps(model, images[:SHOWN_IMAGES])]
 
 
@@ -41,7 +41,8 @@ def first_kernels(network: nn.Module) -> np.ndarray | None:
     return first.weight.detach().float().cpu().numpy()
 
 
-def _kernel_picture(kernels: np.ndarray) -> Picture:
+def kernel_picture(kernels: np.ndarray) -> Picture:
+    """Kernels of a first layer, float (n, channels, K, K); larger ones beside Gabor filters."""
     side = kernels.shape[-1]
     columns = 12 if len(kernels) > 24 else 6
     drawn = tiles([_drawn(kernel) for kernel in kernels[:SHOWN_KERNELS]], columns)

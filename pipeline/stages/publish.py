@@ -39,7 +39,7 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
     day = date or datetime.date.today().isoformat()
     settings = [f"{key}={metrics[key]}" for key in ("dataset", "budget", "seed")]
     chosen = load()
-    for family in ("features", "matchers", "fusions", "networks"):
+    for family in catalogue.SELECTED_BY.values():
         settings.append(f"{family}=[{','.join(getattr(chosen, family))}]")
     if chosen.other_seeds:
         settings.append(f"seeds=[{','.join(map(str, chosen.seeds or []))}]")

@@ -1,4 +1,4 @@
-"""Where one curve overtakes another: from which number of images on the learned era is ahead, with an interval."""
+"""Where one curve overtakes another: from which number of images on the new one is ahead, with an interval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-Winner = Literal["learned", "hand-crafted", "undecided"]
+Winner = Literal["new", "old", "undecided"]
 Kind = Literal["always", "crossing", "never", "reversed", "undecided"]
 
 
@@ -17,13 +17,13 @@ class Crossing:
     """Who is ahead of whom.
 
     Attributes:
-        kind: always: the learned era is ahead from the smallest size on. crossing: it overtakes. never: it is behind up
+        kind: always: the new one is ahead from the smallest size on. crossing: it overtakes. never: it is behind up
             to the largest size. reversed: it is surely ahead at some size, and surely behind at a larger one.
             undecided: none of these can be told.
         median, low, high: the number of images from which on it is ahead; -inf: from the smallest size on; inf: not
             within what was measured.
         winners: at each size.
-        shares: of replicates in which the learned era is ahead, at each size.
+        shares: of replicates in which the new one is ahead, at each size.
     """
 
     kind: Kind
@@ -60,11 +60,11 @@ def overtaking(sizes: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarra
 
 
 def crossing(sizes: np.ndarray, old: np.ndarray, new: np.ndarray, confidence: float) -> Crossing:
-    """Where the learned curve overtakes the hand-crafted one.
+    """Where the new curve overtakes the old one.
 
     Args:
         sizes: (K,), rising.
-        old, new: errors of the hand-crafted and of the learned one in each replicate, (B, K).
+        old, new: errors of both in each replicate, (B, K).
         confidence: of the interval.
     """
     tail = (1 - confidence) / 2
@@ -73,7 +73,7 @@ def crossing(sizes: np.ndarray, old: np.ndarray, new: np.ndarray, confidence: fl
     low, median, high = (float(found[round(q * (len(found) - 1))]) for q in (tail, 0.5, 1 - tail))
     shares = (new < old).mean(axis=0)
     winners: list[Winner] = [
-        "learned" if share >= 1 - tail else "hand-crafted" if (new > old)[:, k].mean() >= 1 - tail else "undecided"
+        "new" if share >= 1 - tail else "old" if (new > old)[:, k].mean() >= 1 - tail else "undecided"
         for k, share in enumerate(shares)
     ]
     return Crossing(_kind(winners, low, high), median, low, high, tuple(winners), tuple(float(one) for one in shares))
@@ -81,7 +81,7 @@ def crossing(sizes: np.ndarray, old: np.ndarray, new: np.ndarray, confidence: fl
 
 def _kind(winners: list[Winner], low: float, high: float) -> Kind:
     decided = [winner for winner in winners if winner != "undecided"]
-    if any(one == "learned" and other == "hand-crafted" for one, other in pairwise(decided)):
+    if any(one == "new" and other == "old" for one, other in pairwise(decided)):
         return "reversed"
     if not decided or (low, high) == (-np.inf, np.inf):
         return "undecided"

@@ -13,13 +13,16 @@ from pipeline import catalogue
 from pipeline.curves.kept import Point
 from pipeline.evaluation.confidence import percent
 from pipeline.evaluation.curves import replicates as bootstrap
-from pipeline.evaluation.curves.crossing import crossing
+from pipeline.evaluation.curves.crossing import crossing, overtaking
 from pipeline.evaluation.curves.measured import AtSize, MethodCurve
 from pipeline.evaluation.curves.outlook import Series, meeting, outlook
 from pipeline.evaluation.curves.replicates import Replicates
 from pipeline.evaluation.error_rates import TOP_5_NEEDS
 
 ERAS = ("hand-crafted", "learned")
+ELSEWHERE = "pretrained"  # the era of features that were learned from other images
+#: Whose curves are compared, pair by pair: the second may overtake the first.
+PAIRS = (ERAS, (ELSEWHERE, "learned"), ("hand-crafted", ELSEWHERE))
 
 
 def described(
@@ -38,18 +41,19 @@ def described(
     if not curves:
         return None
     drawn = bootstrap.draw(curves, seed=seed)
-    eras = {era: _best(era, curves, drawn) for era in ERAS}
+    eras = {era: _best((era,), curves, drawn) for era in (*ERAS, ELSEWHERE)}
     return {
         "seeded": drawn.seeded,
         "sizes": sorted({size for curve in curves for size in curve.at}),
         "methods": {curve.key: _method(curve, drawn, classes, confidence) for curve in curves},
         "eras": {era: _era(best, confidence) for era, best in eras.items() if best is not None},
         "crossing": _crossed(_series(eras[ERAS[0]]), _series(eras[ERAS[1]]), confidence),
+        "elsewhere": _worth(_best(ERAS, curves, drawn), eras[ELSEWHERE], confidence),
         "pairs": [
-            {"hand-crafted": one.key, "learned": other.key, **pair}
+            {"old": one.key, "new": other.key, **pair}
             for one in curves
             for other in curves
-            if (one.era, other.era) == ERAS
+            if (one.era, other.era) in PAIRS
             and (pair := _crossed(_of_method(one, drawn), _of_method(other, drawn), confidence)) is not None
         ],
         "failed": [
@@ -109,7 +113,9 @@ def _fit(point: Point, classes: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Best:
-    """An era's best method at each size, chosen on val; in each replicate anew, since val has its luck as well.
+    """The best method of one era, or of several, at each size.
+
+    It is chosen on val, and in each replicate anew, since val has its luck as well.
 
     Attributes:
         chosen: its key at each size.
@@ -120,8 +126,8 @@ class Best:
     series: Series
 
 
-def _best(era: str, curves: Sequence[MethodCurve], drawn: Replicates) -> Best | None:
-    mine = [curve for curve in curves if curve.era == era]
+def _best(eras: Sequence[str], curves: Sequence[MethodCurve], drawn: Replicates) -> Best | None:
+    mine = [curve for curve in curves if curve.era in eras]
     sizes = sorted({size for curve in mine for size in curve.at})
     if not sizes:
         return None
@@ -185,10 +191,32 @@ def _crossed(old: Series | None, new: Series | None, confidence: float) -> dict[
         "sizes": sizes,
         "winners": list(found.winners),
         "shares": [percent(share) for share in found.shares],
-        "hand-crafted_errors": [percent(float(error)) for error in old.errors],
-        "learned_errors": [percent(float(error)) for error in new.errors],
+        "old_errors": [percent(float(error)) for error in old.errors],
+        "new_errors": [percent(float(error)) for error in new.errors],
         "meeting": meeting(old, new, confidence) if ahead else None,
     }
+
+
+def _worth(here: Best | None, elsewhere: Best | None, confidence: float) -> list[dict[str, Any]] | None:
+    """With how many images the best method that saw these alone errs as seldom as features learned from other images.
+
+    Returns:
+        For each number of images of theirs that was tried the `method`, and `median`, `low` and `high` of the others'
+        number: also `smallest`, if that one does, and `never`, if none that was tried does. None where one is missing.
+    """
+    if here is None or elsewhere is None or len(here.series.sizes) < 2:
+        return None
+    found = []
+    for k, size in enumerate(elsewhere.series.sizes.tolist()):
+        level = elsewhere.series.replicates[:, k : k + 1]
+        errors = here.series.replicates
+        reached = overtaking(here.series.sizes, np.broadcast_to(level, errors.shape), errors)
+        tail = (1 - confidence) / 2
+        ordered = np.sort(reached)
+        low, median, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (tail, 0.5, 1 - tail))
+        ends = {"median": _number(median), "low": _number(low), "high": _number(high)}
+        found.append({"images": size, "method": elsewhere.chosen[k], **ends})
+    return found
 
 
 def _number(value: float) -> int | str:

@@ -45,7 +45,7 @@ function show(found) {
   at("image").src = found.image;
   at("note").textContent = `As the models see it. ${found.note}`;
   at("taken").hidden = false;
-  for (const era of ["hand-crafted", "learned"]) at(era).replaceChildren();
+  for (const era of ["hand-crafted", "learned", "pretrained"]) at(era).replaceChildren();
   for (const answer of found.answers) {
     const model = models.find((one) => one.method === answer.method);
     at(model.era).append(card(model, answer));

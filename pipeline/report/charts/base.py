@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ import vl_convert
 alt.data_transformers.disable_max_rows()  # all data stands in the page, and its size is measured
 
 #: One colour per era throughout, told apart by colour-blind readers too (Okabe & Ito).
-ERA_COLOURS = {"hand-crafted": "#c25400", "learned": "#0072b2"}
+ERA_COLOURS = {"hand-crafted": "#c25400", "learned": "#0072b2", "pretrained": "#00805c"}
 
 HEADROOM = 1.06  # above the highest interval
 
@@ -39,10 +40,17 @@ class Chart:
     seen: str = ""
 
 
-def era() -> alt.Color:
-    """Colour by era; `era` is a column of the data."""
+def era(there: Iterable[str] = ()) -> alt.Color:
+    """Colour by era; `era` is a column of the data.
+
+    Args:
+        there: the eras of the data; the third stands in the legend only where it is among them.
+    """
+    listed = [name for name in ERA_COLOURS if name != "pretrained" or name in set(there)]
     scale = alt.Scale(domain=list(ERA_COLOURS), range=list(ERA_COLOURS.values()))
-    return alt.Color("era:N", title="features", scale=scale, legend=alt.Legend(symbolOpacity=1, titleOrient="left"))
+    names = "datum.label == 'pretrained' ? 'learned from other images' : datum.label"
+    legend = alt.Legend(symbolOpacity=1, titleOrient="left", values=listed, labelExpr=names, labelLimit=260)
+    return alt.Color("era:N", title="features", scale=scale, legend=legend)
 
 
 def top_of(highs: pd.Series) -> float:

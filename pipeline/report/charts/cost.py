@@ -47,8 +47,12 @@ def cost(rows: list[dict[str, Any]], by: str) -> Chart:
     front = base.transform_filter("datum.front")
     line = front.mark_line(interpolate="step-after", strokeWidth=1.5, color="#888888").encode(x=x, y=y)
     low, high = alt.Y("test_top1_low:Q"), alt.Y2("test_top1_high:Q")
-    rules = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=x, y=low, y2=high, color=era(), tooltip=tooltip)
-    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    rules = base.mark_rule(strokeWidth=3, opacity=0.45).encode(
+        x=x, y=low, y2=high, color=era(data["era"]), tooltip=tooltip
+    )
+    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(
+        x=x, y=y, color=era(data["era"]), tooltip=tooltip
+    )
     exponents = np.log(data["cost"])
     across = (exponents - exponents.min()) / max(exponents.max() - exponents.min(), 1e-9)
     places = zip(PADDING + (WIDTH - 2 * PADDING) * across, HEIGHT * data["test_top1_error"] / top, strict=True)

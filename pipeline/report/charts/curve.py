@@ -50,15 +50,19 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
         alt.Tooltip("seeds:Q"),
     ]
     bands = base.mark_area().encode(
-        x=x, y=alt.Y("top1_low:Q"), y2="top1_high:Q", color=era(), detail="title:N", tooltip=tooltip,
+        x=x, y=alt.Y("top1_low:Q"), y2="top1_high:Q", color=era(data["era"]), detail="title:N", tooltip=tooltip,
         opacity=_of_pair(0.18, 0.03),
     )  # fmt: skip
-    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=era(), detail="title:N", opacity=_of_pair(1.0))
-    points = base.mark_point(filled=True, size=45).encode(x=x, y=y, color=era(), tooltip=tooltip, opacity=_of_pair(1.0))
+    lines = base.mark_line(strokeWidth=2).encode(
+        x=x, y=y, color=era(data["era"]), detail="title:N", opacity=_of_pair(1.0)
+    )
+    points = base.mark_point(filled=True, size=45).encode(
+        x=x, y=y, color=era(data["era"]), tooltip=tooltip, opacity=_of_pair(1.0)
+    )
     names = (
         base.transform_filter("datum.last")
         .mark_text(align="left", dx=8, fontSize=12)
-        .encode(x=x, y=y, text="title:N", color=era(), opacity=_of_pair(1.0))
+        .encode(x=x, y=y, text="title:N", color=era(data["era"]), opacity=_of_pair(1.0))
     )
     layers = [*_crossing(across), bands, lines, points, names]
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=PADDING)

@@ -34,8 +34,10 @@ def errors(rows: list[dict[str, Any]], k: int, confidence: float) -> Chart:
         ),
     ]
     base = alt.Chart(data)
-    intervals = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=low, x2=high, y=y, color=era(), tooltip=tooltip)
-    points = base.mark_point(filled=True, size=110, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    intervals = base.mark_rule(strokeWidth=3, opacity=0.45).encode(
+        x=low, x2=high, y=y, color=era(data["era"]), tooltip=tooltip
+    )
+    points = base.mark_point(filled=True, size=110, opacity=1).encode(x=x, y=y, color=era(data["era"]), tooltip=tooltip)
     text = base.mark_text(align="left", dx=9, dy=-8, fontSize=12).encode(
         x=x, y=y, text=alt.Text(f"test_top{k}_error:Q", format=".1f")
     )

@@ -20,7 +20,8 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     """Top-1 error by the year of the method's publication; the line is the best of all up to that year."""
     columns = ["title", "year", "era", "test_top1_error", "test_top1_low", "test_top1_high"]
     data = pd.DataFrame(sorted(rows, key=lambda row: (row["year"], row["test_top1_error"])))[columns]
-    data["best_so_far"] = data["test_top1_error"].cummin()
+    alone = data["era"] != "pretrained"  # who learned from other images as well is not in this race
+    data["best_so_far"] = data["test_top1_error"].where(alone).cummin().ffill()
     domain = [min(2009, int(data["year"].min()) - 2), max(2018, int(data["year"].max()) + 2)]
     top = top_of(data["test_top1_high"])
     x = alt.X("year:Q", title="year of publication", axis=alt.Axis(format="d", tickCount=7),
@@ -36,8 +37,12 @@ def here(rows: list[dict[str, Any]], dataset: str) -> Chart:
     base = alt.Chart(data)
     line = base.mark_line(interpolate="step-after", strokeWidth=1.5, color="#888888").encode(x=x, y="best_so_far:Q")
     low, high = alt.Y("test_top1_low:Q"), alt.Y2("test_top1_high:Q")
-    intervals = base.mark_rule(strokeWidth=3, opacity=0.45).encode(x=x, y=low, y2=high, color=era(), tooltip=tooltip)
-    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(x=x, y=y, color=era(), tooltip=tooltip)
+    intervals = base.mark_rule(strokeWidth=3, opacity=0.45).encode(
+        x=x, y=low, y2=high, color=era(data["era"]), tooltip=tooltip
+    )
+    points = base.mark_point(filled=True, size=POINT_SIZE, opacity=1).encode(
+        x=x, y=y, color=era(data["era"]), tooltip=tooltip
+    )
     steps = data.groupby("year", as_index=False).last()
     steps = steps[steps["best_so_far"] < steps["best_so_far"].shift(fill_value=101)]
     listed = "; ".join(f"{int(row['year'])}: {tenths(row['best_so_far'])} %" for row in steps.to_dict("records"))

