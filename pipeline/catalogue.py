@@ -159,6 +159,44 @@ def _networks() -> list[Method]:
     ]
 
 
+OFF_THE_SHELF = "Razavian, Azizpour, Sullivan & Carlsson, CNN features off-the-shelf, CVPR workshops 2014"
+
+
+def _pretrained(key: str, network: str, year: int, citation: str, departures: str) -> Method:
+    parts = f"images resized → {network} as ImageNet taught it → activations before its last layer → linear SVM"
+    return Method(
+        key,
+        f"{network} features + SVM",
+        year,
+        "pretrained",
+        "pretrained",
+        f"pipeline.pretrained.{key}",
+        parts,
+        f"{citation}; {OFF_THE_SHELF}",
+        departures,
+    )
+
+
+def _from_elsewhere() -> list[Method]:
+    one_tower = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv 2014"
+    other = "another network in the place of OverFeat"
+    return [
+        _pretrained("alexnet_imagenet", "AlexNet (ImageNet)", 2014, one_tower, f"{other}; one tower"),
+        _pretrained("vgg16_imagenet", "VGG-16 (ImageNet)", 2014, VGG, other),
+        *(
+            _pretrained(f"resnet{n}_imagenet", f"ResNet-{n} (ImageNet)", 2015, RESNET, f"{other}; mean over places")
+            for n in (18, 34, 50)
+        ),
+        _pretrained(
+            "efficientnet_lite0",
+            "EfficientNet-Lite0",
+            2020,
+            "Tan & Le, EfficientNet, ICML 2019",
+            f"{other}; mean over places",
+        ),
+    ]
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         key="neocognitron",
@@ -309,19 +347,7 @@ METHODS: tuple[Method, ...] = (
         citation="late fusion as in XRCE's ILSVRC-2011 entry (Perronnin & Sánchez)",
     ),
     *_networks(),
-    Method(
-        key="efficientnet_lite0",
-        title="EfficientNet-Lite0 features + SVM",
-        year=2020,
-        era="pretrained",
-        family="pretrained",
-        module="pipeline.pretrained.efficientnet_lite0",
-        parts="images enlarged → EfficientNet-Lite0 as ImageNet taught it → activations before its last layer → "
-        "linear SVM",
-        citation="Tan & Le, EfficientNet, ICML 2019; Razavian, Azizpour, Sullivan & Carlsson, CNN features "
-        "off-the-shelf, CVPR workshops 2014",
-        departures="a network of 2020 in the place of OverFeat",
-    ),
+    *_from_elsewhere(),
 )
 
 BY_KEY: dict[str, Method] = {method.key: method for method in METHODS}

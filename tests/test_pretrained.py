@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from skimage import data as photographs
 from sklearn.datasets import load_sample_image
 
-from pipeline import layout, settings, stopwatch
+from pipeline import catalogue, layout, settings, stopwatch
 from pipeline.context import Context
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
@@ -82,6 +83,52 @@ def test_it_computes_what_the_reference_implementation_does(side: tuple[int, int
         expected = reference(images)
         torch.testing.assert_close(network(images), expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
     assert count_parameters(network) == 4_652_008
+
+
+@pytest.mark.parametrize("key", ["alexnet", "vgg16", "resnet18", "resnet34", "resnet50"])
+def test_the_names_in_torchvisions_files_are_ours_in_the_same_order(key: str) -> None:
+    """The table is of torchvision 0.28; with its random weights our networks gave the very same scores."""
+    table = json.loads((Path(__file__).parent / "files" / "torchvision_names.json").read_text())[key]
+    backbone = catalogue.BY_KEY[f"{key}_imagenet"].load().BACKBONE
+    with torch.device("meta"):
+        own = backbone.build(224).state_dict()
+    expected = {name: list(value.shape) for name, value in own.items() if "num_batches" not in name}
+    assert [(backbone.named(name), shape) for name, shape in table.items()] == list(expected.items())
+
+
+@pytest.mark.parametrize("key", ["alexnet", "vgg16", "resnet18", "resnet34", "resnet50"])
+def test_our_networks_compute_what_torchvisions_do(key: str) -> None:
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    torch.manual_seed(0)
+    reference = getattr(models, key)(weights=None).eval()
+    backbone = catalogue.BY_KEY[f"{key}_imagenet"].load().BACKBONE
+    network = backbone.build(224).eval()
+    arrays = {name: value for name, value in reference.state_dict().items() if "num_batches" not in name}
+    fit_into(network, {backbone.named(name): value for name, value in arrays.items()}, key)
+    images = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images), reference(images), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("key", "dimensions"), [("resnet18", 512), ("resnet50", 2048), ("alexnet", 4096)])
+def test_what_enters_the_last_layer_is_the_feature(key: str, dimensions: int, project: Path) -> None:
+    module = catalogue.BY_KEY[f"{key}_imagenet"].load()
+    network = module.BACKBONE.build(224)
+    published = json.loads((Path(__file__).parent / "files" / "torchvision_names.json").read_text())[key]
+    own = {module.BACKBONE.named(name): name for name in published}
+    arrays = {own[name]: value for name, value in network.state_dict().items() if name in own}
+    chosen = module.Settings(weights=at_hand(Path("random.pth"), arrays), side=224, norm="none")
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    found = module.transform(images, chosen, module.fit(images, chosen, Context(0)), Context(0, training=True))
+    assert found.shape == (2, dimensions)
+    seen: list[torch.Tensor] = []
+    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    last.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    pixels = resized(torch.from_numpy(images).permute(0, 3, 1, 2).float(), 224) / 255
+    mean, deviation = (torch.tensor(value).view(1, 3, 1, 1) for value in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    with torch.inference_mode():
+        network.eval()((pixels - mean) / deviation)
+    np.testing.assert_allclose(found, seen[0].numpy(), rtol=1e-3, atol=1e-4 * float(seen[0].max()))
 
 
 def test_its_first_guess_is_right_on_photographs() -> None:
@@ -265,6 +312,14 @@ def test_a_file_is_fetched_once_and_checked(project: Path) -> None:
         (
             {f"{KEY}.features.weights": "efficientnet_lite"},
             ["efficientnet_lite0.features.weights", "'efficientnet_lite'", KEY],
+        ),
+        (
+            {"pretrained": ["resnet18_imagenet"], "resnet18_imagenet.features.side": 96},
+            ["resnet18_imagenet.features.side", "96"],
+        ),
+        (
+            {"pretrained": ["vgg16_imagenet"], "vgg16_imagenet.features.side": 256},
+            ["vgg16_imagenet.features.side", "256"],
         ),
         ({f"{KEY}.features.side": 16}, ["efficientnet_lite0.features.side", "16"]),
         ({f"weights.{KEY}.sha256": "abc"}, ["weights.efficientnet_lite0.sha256", "abc"]),

@@ -38,7 +38,7 @@ CODE: dict[str, tuple[str, ...]] = {
                 "models/feature_svm.py", "models/feature_vectors.py"),
     "matcher": ("descriptors", "models/matcher.py"),
     "pretrained": ("augmentation", "classifiers", "features/extraction.py", "models/feature_svm.py",
-                   "models/feature_vectors.py", "networks/parts/efficientnet_lite.py", "pretrained"),
+                   "models/feature_vectors.py", "networks/parts", "networks/alexnet_one_tower.py", "pretrained"),
     "network": ("augmentation", "networks/parts", "training", "models/network.py"),
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ def ours(name: str) -> str:
     return f"{OUTSIDE.get(layer, layer)}.{kind}"
 
 
-BACKBONE = Backbone(lambda: EfficientNetLite0(CLASSES), ours, centre=(127.0,) * 3, spread=(128.0,) * 3)
+BACKBONE = Backbone(lambda side: EfficientNetLite0(CLASSES), ours, centre=(127.0,) * 3, spread=(128.0,) * 3)
 
 
 def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:

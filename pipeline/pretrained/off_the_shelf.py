@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -40,24 +40,17 @@ class Settings(Section):
     norm: Literal["none", "root"]
 
 
-class Headless(Protocol):
-    """A network that can stop before its last layer."""
-
-    def activations(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) → (B, D)."""
-
-
 @dataclass(frozen=True)
 class Backbone:
     """How one architecture is used.
 
     Attributes:
-        build: makes the network; its last layer is called `last`.
+        build: makes the network for images of a side; its last full layer is left out.
         named: from a name in the published file to ours.
         centre, spread: of pixels (0-255), by which it wants them normalised: (pixel − centre) / spread, of R, G, B.
     """
 
-    build: Callable[[], nn.Module]
+    build: Callable[[int], nn.Module]
     named: Callable[[str], str]
     centre: tuple[float, float, float]
     spread: tuple[float, float, float]
@@ -68,15 +61,12 @@ class Backbone:
         Raises:
             PipelineError: the file is missing, damaged, or of another architecture.
         """
-        network = self.build()
+        network = self.build(settings.side)
         found = read_weights(settings.weights)
         renamed = {self.named(name): value for name, value in found.items() if not name.endswith("num_batches_tracked")}
         fit_into(network, renamed, settings.weights.file)
-        return {
-            name: value.numpy()
-            for name, value in network.state_dict().items()
-            if not name.startswith("last.") and not name.endswith("num_batches_tracked")
-        }
+        kept = without_last(network).state_dict()
+        return {name: value.numpy() for name, value in kept.items() if not name.endswith("num_batches_tracked")}
 
     def describe(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
         """Activations of images uint8 (N, H, W, 3), float32 (N, D); the same for any number of workers."""
@@ -88,14 +78,14 @@ class Backbone:
     def _describe(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
         device = pick_device(context.device)
         precision = pick_precision("auto", device)
-        network = self._ready(codebook, device)
+        network = self._ready(settings.side, codebook, device)
         centre, spread = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (self.centre, self.spread))
 
         def work(part: slice) -> np.ndarray:
             batch = torch.tensor(images[part], device=device).permute(0, 3, 1, 2).float()
             with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 pixels = (resized(batch, settings.side) - centre) / spread
-                found = network.activations(pixels.contiguous(memory_format=torch.channels_last))
+                found = network(pixels.contiguous(memory_format=torch.channels_last))
             return normalised(found.float(), settings.norm).cpu().numpy()
 
         parts = slices(len(images), BATCH)
@@ -104,14 +94,24 @@ class Backbone:
         with one_thread_each():
             return np.concatenate(list(threads(work, parts, context.workers)))
 
-    def _ready(self, codebook: Codebook, device: torch.device) -> Headless:
+    def _ready(self, side: int, codebook: Codebook, device: torch.device) -> nn.Module:
         with torch.device("meta"):  # no time for a start that is overwritten
-            network = self.build()
-        network.last = nn.Identity()
+            network = without_last(self.build(side))
         weights = {name: torch.from_numpy(value) for name, value in codebook.items()}
         network.load_state_dict(weights, strict=False, assign=True)
         folded = fold(network.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return folded
+
+
+def without_last(network: nn.Module) -> nn.Module:
+    """Leave out the last full layer, whose classes are others'; what entered it is then what comes out.
+
+    Args:
+        network: it is changed.
+    """
+    name = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    network.set_submodule(name, nn.Identity())
+    return network
 
 
 @contextmanager

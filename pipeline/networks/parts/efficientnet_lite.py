@@ -103,14 +103,9 @@ class EfficientNetLite0(nn.Module):
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.last = nn.Linear(HEAD, classes)
 
-    def activations(self, x: torch.Tensor) -> torch.Tensor:
-        """What enters the last layer, (B, 1280)."""
-        found: torch.Tensor = self.pool(self.head(self.blocks(self.stem(x))))
-        return found
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, H, W) → scores (B, classes)."""
-        found: torch.Tensor = self.last(self.activations(x))
+        found: torch.Tensor = self.last(self.pool(self.head(self.blocks(self.stem(x)))))
         return found
 
 
