@@ -8,5 +8,9 @@ class PipelineError(Exception):
     """
 
 
+class Unavailable(PipelineError):
+    """Something from elsewhere that can't be had now: the methods that don't need it go on."""
+
+
 class Senseless(PipelineError):
     """A setting that makes no sense on a network or its images."""

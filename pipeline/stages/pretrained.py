@@ -1,11 +1,16 @@
-"""pretrained: data/ → results/pretrained/<method>/, models/<method>/: an SVM behind what others' networks see."""
+"""pretrained: data/ → results/pretrained/<method>/, models/<method>/: an SVM behind what others' networks see.
+
+Where weights can't be had, the folder says so, and all other methods run on; the next `dvc repro` tries again.
+"""
 
 import shutil
 from pathlib import Path
 
 import pipeline
-from pipeline import layout, settings
+from pipeline import layout, progress, settings
 from pipeline.data.contract import TrainingData
+from pipeline.errors import Unavailable
+from pipeline.evaluation.results import UNAVAILABLE
 from pipeline.files import write_json
 from pipeline.models.delivery import Prepared, deliver, score_test
 from pipeline.models.feature_svm import FeatureSvm, fit
@@ -22,7 +27,13 @@ def run(key: str) -> None:
     chosen = settings.load()
     recipe, prepared = Recipe.of(chosen, key, "pretrained"), Prepared.read()
     work = _work(recipe, prepared.data, chosen.compute)
-    fitted = fit(recipe, prepared.data, chosen.compute, work)
+    try:
+        fitted = fit(recipe, prepared.data, chosen.compute, work)
+    except Unavailable as error:
+        _leave_out(recipe, str(error))
+        return
+    for folder in _folders(recipe):
+        (folder / UNAVAILABLE).unlink(missing_ok=True)
     deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted, prepared.test))
     model = fitted.model
     assert isinstance(model, FeatureSvm)
@@ -37,6 +48,18 @@ def run(key: str) -> None:
     }
     write_json(folder / "vectors.json", described)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _leave_out(recipe: Recipe, why: str) -> None:
+    progress.say(f"{recipe.method.title} is left out, and the next run tries again: {why}")
+    for folder in _folders(recipe):
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(folder / UNAVAILABLE, {"why": why})
+
+
+def _folders(recipe: Recipe) -> tuple[Path, Path]:
+    """What the stage leaves."""
+    return layout.results_of("pretrained", recipe.key), layout.model_of(recipe.key)
 
 
 def _work(recipe: Recipe, data: TrainingData, compute: Compute) -> Path:

@@ -9,6 +9,7 @@ from pipeline import catalogue, layout, progress, settings
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.data.strangers import strangers, strangers_of
 from pipeline.evaluation.metrics import wilson_interval
+from pipeline.evaluation.results import UNAVAILABLE
 from pipeline.evaluation.scores import read_strangeness
 from pipeline.files import write_json
 from pipeline.models.look import look_at_all
@@ -21,7 +22,8 @@ OTHERS = 1000  # of each other data set
 def run() -> None:
     """Score images of none of the classes by every selected method; the false alarms are those on test."""
     chosen, manifest, test = settings.load(), load_manifest(), load_split("test")
-    stored = load_all(layout.MODELS, chosen.selected, chosen.compute)
+    there = [key for key in chosen.selected if not (layout.model_of(key) / UNAVAILABLE).is_file()]
+    stored = load_all(layout.MODELS, there, chosen.compute)
     height, width = manifest["image_shape"][:2]
     kinds = strangers((height, width), chosen.seed, IMAGES, manifest["dataset"])
     kinds += strangers_of(chosen, (height, width), OTHERS)
