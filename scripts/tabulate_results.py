@@ -138,8 +138,9 @@ def _rows(dataset: str, name: str) -> Any:
 
 
 def _in_order(keys: Iterable[str]) -> list[catalogue.Method]:
-    """By hand before learned, systems of one feature before those fused of several, oldest first."""
-    return sorted(catalogue.by_year(keys), key=lambda method: (method.era == "learned", method.family == "fusion"))
+    """By hand before learned, learned elsewhere last; systems of one feature before fused ones, oldest first."""
+    eras = ("hand-crafted", "learned", "pretrained")
+    return sorted(catalogue.by_year(keys), key=lambda method: (eras.index(method.era), method.family == "fusion"))
 
 
 def _side_by_side(columns: dict[str, list[Row]]) -> str:

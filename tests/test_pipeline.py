@@ -186,7 +186,7 @@ def test_the_reports_code_retrains_nothing(repository: Path) -> None:
 
 
 def test_a_removed_method_disappears(repository: Path) -> None:
-    selected = {"features": ["hog"], "fusions": [], "networks": ["lenet5"]}
+    selected = {"features": ["hog"], "fusions": [], "networks": ["lenet5"], "pretrained": []}
     edit(repository, selected)
     assert set(repro(repository)) == {"folds", "seeds", "unlike", "evaluate", "report"}
     assert set(metrics(repository)["methods"]) == {"hog", "lenet5"}
@@ -197,7 +197,7 @@ def test_a_removed_method_disappears(repository: Path) -> None:
 
 
 def test_another_data_set_is_one_word(repository: Path) -> None:
-    edit(repository, {"dataset": "digits", "features": ["hog"], "fusions": [], "networks": []})
+    edit(repository, {"dataset": "digits", "features": ["hog"], "fusions": [], "networks": [], "pretrained": []})
     assert set(repro(repository)) == {
         "prepare",
         "codebook@hog",

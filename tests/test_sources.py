@@ -237,7 +237,7 @@ def test_a_missing_file_names_its_address(tmp_path: Path, server: Server) -> Non
 
 
 def test_an_address_that_is_none_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"is no address.*correct the data set's `url`"):
+    with pytest.raises(PipelineError, match=r"is no address.*correct its `url`"):
         download.fetch("example/file.bin", tmp_path / "file.bin", md5(b""))
 
 
