@@ -35,6 +35,7 @@ WHAT = {
     "matchers",
     "fusions",
     "networks",
+    "pretrained",
     "ablate.networks",
     "curve.methods",
 }  # runs, not how

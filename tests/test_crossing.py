@@ -21,7 +21,7 @@ from pipeline.evaluation.curves.rows import table
 from pipeline.report.charts.curve import curve as chart_of
 from pipeline.report.crossings import ERAS, in_short
 from pipeline.report.crossings import overtaking as overtaking_in_words
-from pipeline.report.curves import answer_of, gains, shown
+from pipeline.report.curves import answer_of, for_the_script, gains, shown
 
 SIZES = np.array([100, 300, 1000, 3000, 10_000])
 OLD, NEW = "hog", "alexnet"
@@ -229,6 +229,17 @@ def test_it_takes_no_part_in_the_crossing_of_the_two_eras() -> None:
     assert found["crossing"]["sizes"] == alone["crossing"]["sizes"]
     assert found["crossing"]["median"] == pytest.approx(alone["crossing"]["median"], rel=0.1)
     assert alone["elsewhere"] is None
+
+
+def test_pairs_can_be_chosen_where_an_era_is_missing() -> None:
+    random = np.random.default_rng(0)
+    curves = {OLD: power(0.6, 0.3), "sift_fv": power(0.5, 0.3), "efficientnet_lite0": power(0.2, 0.2)}
+    found = described({key: points(errors, 3, random) for key, errors in curves.items()}, 10, 0.95, 0)
+    assert found is not None
+    assert found["crossing"] is None
+    pairs = for_the_script(found, 0.95)
+    assert set(pairs) == {"", f"{OLD} efficientnet_lite0", "sift_fv efficientnet_lite0"}
+    assert pairs[""]["crossShown"] is False
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def _pair(pair: dict[str, Any], confidence: float) -> dict[str, Any]:
 
 def for_the_script(curve: dict[str, Any] | None, confidence: float) -> dict[str, Any]:
     """What the page's script says and marks for the eras (key "") and for each pair (its keys, with a blank)."""
-    if curve is None or curve["crossing"] is None:
+    if curve is None:
         return {}
     smallest = curve["sizes"][0]
     pairs = {

@@ -123,7 +123,7 @@ async function showPair() {
   const keys = [byId("pair-old").value, byId("pair-new").value];
   const wanted = keys.every((key) => key) ? keys.join(" ") : "";
   const { sentence, ...signals } = data.pairs[wanted] ?? data.pairs[""];
-  byId("pair-said").textContent = data.pairs[wanted] ? sentence : "These two have no two sizes in common.";
+  byId("pair-said").textContent = data.pairs[wanted] ? sentence : "Choose two methods of different eras that were both tried on two numbers of images.";
   const figure = byId("chart-curve");
   const view = figure.view ?? (await bringToLife(figure));
   for (const [name, value] of Object.entries(signals)) view.signal(name, value);
