@@ -30,15 +30,15 @@ def run(data_root: Path) -> list[Row]:
     except ImportError as error:
         raise Skipped(f"the reference implementation is not installed ({error})") from error
     chosen = settings.load().feature("efficientnet_lite0", "pretrained").model_copy(update={"side": SIDE})
-    codebook = BACKBONE.read(chosen)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
+    codebook = BACKBONE.fit(images, chosen, Context(0))
     ready = torch.randn(IMAGES, 3, SIDE, SIDE)
     context = Context(0, workers=cores(), training=True)  # training: nothing is remembered
     reference = EfficientNet.from_name("efficientnet-lite0").eval()
     whole = EfficientNetLite0(1000).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ours, peer, bare = medians(
         [
-            lambda: BACKBONE.describe(images, chosen, codebook, context),
+            lambda: BACKBONE.transform(images, chosen, codebook, context),
             _passes(reference, ready),
             _passes(whole, ready.contiguous(memory_format=torch.channels_last)),
         ]

@@ -231,6 +231,18 @@ def test_it_takes_no_part_in_the_crossing_of_the_two_eras() -> None:
     assert alone["elsewhere"] is None
 
 
+def test_weights_that_saw_these_images_are_compared_with_none() -> None:
+    random = np.random.default_rng(0)
+    curves = {OLD: power(0.6, 0.3), NEW: power(0.9, 0.5), "efficientnet_lite0": power(0.05, 0.3)}
+    measured = {key: points(errors, 3, random) for key, errors in curves.items()}
+    found = described(measured, 10, 0.95, 0, saw=["efficientnet_lite0"])
+    assert found is not None
+    assert "efficientnet_lite0" in found["methods"]
+    assert found["elsewhere"] is None
+    assert [(pair["old"], pair["new"]) for pair in found["pairs"]] == [(OLD, NEW)]
+    assert not any("other images" in sentence for sentence in answer_of(found, 0.95))
+
+
 def test_pairs_can_be_chosen_where_an_era_is_missing() -> None:
     random = np.random.default_rng(0)
     curves = {OLD: power(0.6, 0.3), "sift_fv": power(0.5, 0.3), "efficientnet_lite0": power(0.2, 0.2)}

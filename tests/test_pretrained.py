@@ -35,6 +35,7 @@ from tests.test_report import Tags, fake_results
 
 KEY = "efficientnet_lite0"
 FILE = "efficientnet-lite0-57934424.pth"
+NONE = np.zeros((0, 32, 32, 3), np.uint8)  # images to learn from
 
 
 def published() -> dict[str, torch.Tensor]:
@@ -59,7 +60,7 @@ def at_hand(path: Path, arrays: Any, **changes: Any) -> Weights:
 def ready(side: int = 32, norm: str = "root") -> tuple[off_the_shelf.Settings, dict[str, np.ndarray]]:
     """Settings, and the weights as a fitted model holds them."""
     chosen = off_the_shelf.Settings(weights=weights(), side=side, norm=norm)  # type: ignore[arg-type]
-    return chosen, BACKBONE.read(chosen)
+    return chosen, BACKBONE.fit(NONE, chosen, Context(0))
 
 
 # ---------------------------------------------------------------------------------------------------- the network
@@ -159,11 +160,11 @@ def test_activations_are_the_same_for_any_number_of_workers_and_in_any_company()
     before = torch.get_num_threads()
     chosen, codebook = ready()
     images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
-    one, three = (BACKBONE.describe(images, chosen, codebook, Context(0, n, training=True)) for n in (1, 3))
+    one, three = (BACKBONE.transform(images, chosen, codebook, Context(0, n, training=True)) for n in (1, 3))
     assert one.shape == (70, 1280)
     np.testing.assert_array_equal(one, three)
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-5)
-    alone = BACKBONE.describe(images[33:34], chosen, codebook, Context(0, training=True))
+    alone = BACKBONE.transform(images[33:34], chosen, codebook, Context(0, training=True))
     np.testing.assert_allclose(alone[0], one[33], atol=1e-5)
     assert torch.get_num_threads() == before
 
@@ -177,7 +178,7 @@ def test_activations_are_those_of_the_whole_network_before_its_last_layer() -> N
     network.last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     with torch.inference_mode():
         network((torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128)
-    found = BACKBONE.describe(images, chosen, codebook, Context(0, training=True))
+    found = BACKBONE.transform(images, chosen, codebook, Context(0, training=True))
     np.testing.assert_allclose(found, seen[0].numpy(), atol=1e-4)
     rooted = normalised(torch.from_numpy(found), "root")
     np.testing.assert_allclose(rooted[0].square(), found[0] / found[0].sum(), atol=1e-5)
@@ -201,11 +202,11 @@ def test_what_is_remembered_is_the_same_and_costs_what_it_cost(monkeypatch: pyte
     chosen, codebook = ready()
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     began = stopwatch.seconds()
-    first = BACKBONE.describe(images, chosen, codebook, Context(0))
+    first = BACKBONE.transform(images, chosen, codebook, Context(0))
     took = stopwatch.seconds() - began
     monkeypatch.setattr(off_the_shelf.Backbone, "_describe", lambda *arguments: pytest.fail("computed again"))
     began = stopwatch.seconds()
-    again = BACKBONE.describe(images, chosen, codebook, Context(0))
+    again = BACKBONE.transform(images, chosen, codebook, Context(0))
     assert stopwatch.seconds() - began >= 0.5 * took  # a lookup alone takes a hundredth
     np.testing.assert_array_equal(first, again)
 
@@ -274,7 +275,7 @@ def test_another_architecture_is_told_by_names_and_shapes(project: Path) -> None
     arrays["extra.weight"] = torch.zeros(2, 3)
     chosen = off_the_shelf.Settings(weights=at_hand(Path("other.pth"), arrays), side=32, norm="root")
     with pytest.raises(PipelineError) as caught:
-        BACKBONE.read(chosen)
+        BACKBONE.fit(NONE, chosen, Context(0))
     for part in (
         "other.pth: its weights are of another architecture",
         "stem.0.weight (32×3×3×3 in the network, 16×3×3×3 in the file)",

@@ -76,7 +76,13 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "failed": outcome.failed,
         "seeds": over_seeds.described(runs, classes),
         "cross_validation": cross_validated(outcome.folds, confidence),
-        "curve": described_curves(outcome.curves, classes, confidence, settings.seed),
+        "curve": described_curves(
+            outcome.curves,
+            classes,
+            confidence,
+            settings.seed,
+            saw=[key for key in settings.pretrained if _saw_these(settings, key)],
+        ),
     }
 
 
@@ -89,8 +95,13 @@ def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
         "images": weights.learned_from,
         "licence": weights.licence,
         "citation": weights.citation,
-        "saw_these": settings.dataset in weights.saw,
+        "saw_these": _saw_these(settings, key),
     }
+
+
+def _saw_these(settings: Settings, key: str) -> bool:
+    """Whether a method's weights learned from images of the chosen data set."""
+    return settings.dataset in settings.feature(key, "pretrained").weights.saw
 
 
 def class_sizes(outcome: Outcome) -> dict[str, Any]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
-from pipeline.context import Codebook, Context
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
 from pipeline.pretrained.off_the_shelf import Backbone, Settings
 
@@ -31,13 +28,4 @@ def ours(name: str) -> str:
 
 
 BACKBONE = Backbone(lambda side: EfficientNetLite0(CLASSES), ours, centre=(127.0,) * 3, spread=(128.0,) * 3)
-
-
-def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
-    """The published weights; nothing is learned from these images."""
-    return BACKBONE.read(settings)
-
-
-def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
-    """What enters the last layer, float32 (N, 1280)."""
-    return BACKBONE.describe(images, settings, codebook, context)
+fit, transform = BACKBONE.fit, BACKBONE.transform

@@ -55,8 +55,8 @@ class Backbone:
     centre: tuple[float, float, float]
     spread: tuple[float, float, float]
 
-    def read(self, settings: Settings) -> Codebook:
-        """The weights, but for those of the last layer, which knows other classes.
+    def fit(self, images: np.ndarray, settings: Settings, context: Context) -> Codebook:
+        """The published weights, but for those of the last layer, which knows other classes; nothing is learned.
 
         Raises:
             Unavailable: the file is missing and can't be fetched.
@@ -69,8 +69,8 @@ class Backbone:
         kept = without_last(network).state_dict()
         return {name: value.numpy() for name, value in kept.items() if not name.endswith("num_batches_tracked")}
 
-    def describe(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
-        """Activations of images uint8 (N, H, W, 3), float32 (N, D); the same for any number of workers."""
+    def transform(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
+        """What enters the last layer, uint8 (N, H, W, 3) → float32 (N, D); the same for any number of workers."""
         if context.training:
             return self._describe(images, settings, codebook, context)
         how = f"{settings.side} {settings.norm} {pick_device(context.device)}"

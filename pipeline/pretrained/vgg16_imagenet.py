@@ -1,21 +1,9 @@
-"""VGG-16 as ImageNet taught it (Simonyan & Zisserman, ICLR 2015): what enters its last layer."""
+"""VGG-16 as ImageNet taught it (Simonyan & Zisserman, ICLR 2015): what enters its last layer, 4096 numbers."""
 
-import numpy as np
-
-from pipeline.context import Codebook, Context
 from pipeline.pretrained.torchvision_files import OneSide as Settings
 from pipeline.pretrained.torchvision_files import in_a_row
 
 __all__ = ["Settings", "fit", "transform"]
 
 BACKBONE = in_a_row("vgg16")
-
-
-def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
-    """The published weights; nothing is learned from these images."""
-    return BACKBONE.read(settings)
-
-
-def transform(images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
-    """What enters the last layer, float32 (N, 4096)."""
-    return BACKBONE.describe(images, settings, codebook, context)
+fit, transform = BACKBONE.fit, BACKBONE.transform

@@ -59,6 +59,16 @@ def overtaking(sizes: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarra
     return np.asarray(np.where(last < 0, -np.inf, np.where(last == len(sizes) - 1, np.inf, found)))
 
 
+def interval(found: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    """Lower end, median and upper end of sizes that may be infinite, (B,).
+
+    They are order statistics and not interpolated quantiles: between a number and infinity there is nothing.
+    """
+    tail, ordered = (1 - confidence) / 2, np.sort(found)
+    low, median, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (tail, 0.5, 1 - tail))
+    return low, median, high
+
+
 def crossing(sizes: np.ndarray, old: np.ndarray, new: np.ndarray, confidence: float) -> Crossing:
     """Where the new curve overtakes the old one.
 
@@ -68,9 +78,7 @@ def crossing(sizes: np.ndarray, old: np.ndarray, new: np.ndarray, confidence: fl
         confidence: of the interval.
     """
     tail = (1 - confidence) / 2
-    found = np.sort(overtaking(sizes, old, new))
-    # Order statistics, not interpolated quantiles: between a number and infinity there is nothing.
-    low, median, high = (float(found[round(q * (len(found) - 1))]) for q in (tail, 0.5, 1 - tail))
+    low, median, high = interval(overtaking(sizes, old, new), confidence)
     shares = (new < old).mean(axis=0)
     winners: list[Winner] = [
         "new" if share >= 1 - tail else "old" if (new > old)[:, k].mean() >= 1 - tail else "undecided"

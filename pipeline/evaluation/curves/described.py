@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline import catalogue
 from pipeline.curves.kept import Point
 from pipeline.evaluation.confidence import percent
 from pipeline.evaluation.curves import replicates as bootstrap
-from pipeline.evaluation.curves.crossing import crossing, overtaking
+from pipeline.evaluation.curves.crossing import crossing, interval, overtaking
 from pipeline.evaluation.curves.measured import AtSize, MethodCurve
 from pipeline.evaluation.curves.outlook import Series, meeting, outlook
 from pipeline.evaluation.curves.replicates import Replicates
@@ -26,7 +26,7 @@ PAIRS = (ERAS, (ELSEWHERE, "learned"), ("hand-crafted", ELSEWHERE))
 
 
 def described(
-    found: Mapping[str, Sequence[Point]], classes: int, confidence: float, seed: int
+    found: Mapping[str, Sequence[Point]], classes: int, confidence: float, seed: int, saw: Collection[str] = ()
 ) -> dict[str, Any] | None:
     """Every method's curve, each era's best, and where they cross; None where nothing was measured.
 
@@ -35,24 +35,26 @@ def described(
         classes: how many.
         confidence: of the intervals.
         seed: of the bootstrap.
+        saw: methods whose weights have seen images of this data set: they are listed, and compared with none.
     """
     curves = [MethodCurve.of(key, catalogue.BY_KEY[key].era, points) for key, points in found.items()]
     curves = [curve for curve in curves if curve.at]
     if not curves:
         return None
     drawn = bootstrap.draw(curves, seed=seed)
-    eras = {era: _best((era,), curves, drawn) for era in (*ERAS, ELSEWHERE)}
+    compared = [curve for curve in curves if curve.key not in saw]
+    eras = {era: _best((era,), compared, drawn) for era in (*ERAS, ELSEWHERE)}
     return {
         "seeded": drawn.seeded,
         "sizes": sorted({size for curve in curves for size in curve.at}),
         "methods": {curve.key: _method(curve, drawn, classes, confidence) for curve in curves},
         "eras": {era: _era(best, confidence) for era, best in eras.items() if best is not None},
         "crossing": _crossed(_series(eras[ERAS[0]]), _series(eras[ERAS[1]]), confidence),
-        "elsewhere": _worth(_best(ERAS, curves, drawn), eras[ELSEWHERE], confidence),
+        "elsewhere": _worth(_best(ERAS, compared, drawn), eras[ELSEWHERE], confidence),
         "pairs": [
             {"old": one.key, "new": other.key, **pair}
-            for one in curves
-            for other in curves
+            for one in compared
+            for other in compared
             if (one.era, other.era) in PAIRS
             and (pair := _crossed(_of_method(one, drawn), _of_method(other, drawn), confidence)) is not None
         ],
@@ -211,9 +213,7 @@ def _worth(here: Best | None, elsewhere: Best | None, confidence: float) -> list
         level = elsewhere.series.replicates[:, k : k + 1]
         errors = here.series.replicates
         reached = overtaking(here.series.sizes, np.broadcast_to(level, errors.shape), errors)
-        tail = (1 - confidence) / 2
-        ordered = np.sort(reached)
-        low, median, high = (float(ordered[round(q * (len(ordered) - 1))]) for q in (tail, 0.5, 1 - tail))
+        low, median, high = interval(reached, confidence)
         ends = {"median": _number(median), "low": _number(low), "high": _number(high)}
         found.append({"images": size, "method": elsewhere.chosen[k], **ends})
     return found
