@@ -40,5 +40,5 @@ def _digest(images: np.ndarray, codebook: Codebook, how: str) -> str:
     digest = hashlib.blake2b(how.encode(), digest_size=16)
     for array in (images, *codebook.values()):
         digest.update(str((array.shape, array.dtype)).encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
