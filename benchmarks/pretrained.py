@@ -15,7 +15,7 @@ from pipeline.context import Context
 from pipeline.cores import cores
 from pipeline.device import pick_device, pick_precision
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
-from pipeline.pretrained.efficientnet_lite0 import BACKBONE
+from pipeline.pretrained.efficientnet_lite0 import METHOD
 from pipeline.pretrained.off_the_shelf import BATCH
 
 IMAGES, SIDE = 256, 128
@@ -31,14 +31,14 @@ def run(data_root: Path) -> list[Row]:
         raise Skipped(f"the reference implementation is not installed ({error})") from error
     chosen = settings.load().feature("efficientnet_lite0", "pretrained").model_copy(update={"side": SIDE})
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 32, 32, 3), dtype=np.uint8)
-    codebook = BACKBONE.fit(images, chosen, Context(0))
+    codebook = METHOD.fit(images, chosen, Context(0))
     ready = torch.randn(IMAGES, 3, SIDE, SIDE)
     context = Context(0, workers=cores(), training=True)  # training: nothing is remembered
     reference = EfficientNet.from_name("efficientnet-lite0").eval()
     whole = EfficientNetLite0(1000).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ours, peer, bare = medians(
         [
-            lambda: BACKBONE.transform(images, chosen, codebook, context),
+            lambda: METHOD.transform(images, chosen, codebook, context),
             _passes(reference, ready),
             _passes(whole, ready.contiguous(memory_format=torch.channels_last)),
         ]

@@ -109,6 +109,14 @@ def pretrained(method: Annotated[str, typer.Argument(help="a name from `pretrain
     run(method)
 
 
+@app.command("fine_tuned")
+def fine_tuned(method: Annotated[str, typer.Argument(help="a name from `fine_tuned` in params.yaml")]) -> None:
+    """Train a network further that learned from other images; an interrupted run goes on where it stopped."""
+    from pipeline.stages.fine_tuned import run
+
+    run(method)
+
+
 @app.command()
 def folds() -> None:
     """Cross-validate every method over all images, on sets that are too small for one test split."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
-Family = Literal["feature", "matcher", "fusion", "network", "pretrained"]
+Family = Literal["feature", "matcher", "fusion", "network", "pretrained", "fine_tuned"]
 Era = Literal["hand-crafted", "learned", "pretrained"]
 #: The list in params.yaml that selects methods of a family.
 SELECTED_BY: dict[Family, str] = {
@@ -17,6 +17,7 @@ SELECTED_BY: dict[Family, str] = {
     "fusion": "fusions",
     "network": "networks",
     "pretrained": "pretrained",
+    "fine_tuned": "fine_tuned",
 }
 
 
@@ -51,6 +52,11 @@ class Method:
     def has_svm(self) -> bool:
         """Whether it is a feature with a linear SVM behind it."""
         return self.family in ("feature", "pretrained")
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a network that is trained here, be it from a random start or from where others left it."""
+        return self.family in ("network", "fine_tuned")
 
     def load(self) -> ModuleType:
         """Import the module (only now: some need torch or a compiler)."""
@@ -177,6 +183,49 @@ def _pretrained(key: str, network: str, year: int, citation: str, departures: st
     )
 
 
+TUNED = "Yosinski, Clune, Bengio & Lipson, How transferable are features in deep neural networks?, NIPS 2014"
+
+
+def _fine_tuned(key: str, network: str, year: int, citation: str) -> Method:
+    return Method(
+        key,
+        f"{network}, fine-tuned",
+        year,
+        "pretrained",
+        "fine_tuned",
+        f"pipeline.pretrained.{key}",
+        f"images resized → {network} as ImageNet taught it, with a new last layer, all of it trained further",
+        f"{citation}; {TUNED}",
+        "batch normalisation keeps its statistics",
+    )
+
+
+def _from_earlier_runs() -> list[Method]:
+    return [
+        Method(
+            "earlier_run",
+            "Network of an earlier run, features + SVM",
+            2014,
+            "pretrained",
+            "pretrained",
+            "pipeline.pretrained.earlier_run",
+            "images resized → a network that an earlier run trained → activations before its last layer → linear SVM",
+            OFF_THE_SHELF,
+        ),
+        Method(
+            "earlier_run_tuned",
+            "Network of an earlier run, fine-tuned",
+            2014,
+            "pretrained",
+            "fine_tuned",
+            "pipeline.pretrained.earlier_run_tuned",
+            "images resized → a network that an earlier run trained, with a new last layer, all of it trained further",
+            TUNED,
+            "batch normalisation keeps its statistics",
+        ),
+    ]
+
+
 def _from_elsewhere() -> list[Method]:
     one_tower = "Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv 2014"
     other = "another network in the place of OverFeat"
@@ -194,6 +243,9 @@ def _from_elsewhere() -> list[Method]:
             "Tan & Le, EfficientNet, ICML 2019",
             f"{other}; mean over places",
         ),
+        *(_fine_tuned(f"resnet{n}_tuned", f"ResNet-{n} (ImageNet)", 2015, RESNET) for n in (18, 50)),
+        _fine_tuned("efficientnet_lite0_tuned", "EfficientNet-Lite0", 2020, "Tan & Le, EfficientNet, ICML 2019"),
+        *_from_earlier_runs(),
     ]
 
 

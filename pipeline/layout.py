@@ -39,6 +39,7 @@ FAMILY_FOLDER = {
     "network": "cnn",
     "matcher": "match",
     "pretrained": "pretrained",
+    "fine_tuned": "fine_tuned",
 }
 
 

@@ -59,7 +59,14 @@ TINY: dict[str, Any] = {
     },
     "networks": ["lenet5", "alexnet"],
     "pretrained": [],
+    "fine_tuned": [],
     "efficientnet_lite0.features.side": 32,
+    "efficientnet_lite0_tuned.side": 32,
+    **{
+        f"{key}.{name}": 1
+        for key in ("efficientnet_lite0_tuned", "earlier_run_tuned")
+        for name in ("epochs", "least_steps")
+    },
     "curve.methods": [],
     "curve.sizes": [],
     "training.least_batches": 1,

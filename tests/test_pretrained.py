@@ -24,8 +24,9 @@ from pipeline.evaluation.scores import read_scores
 from pipeline.networks.parts.counting import count_parameters
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
 from pipeline.pretrained import off_the_shelf, remembered
-from pipeline.pretrained.efficientnet_lite0 import BACKBONE, ours
-from pipeline.pretrained.off_the_shelf import fold, normalised, resized
+from pipeline.pretrained.backbone import resized
+from pipeline.pretrained.efficientnet_lite0 import METHOD, ours
+from pipeline.pretrained.off_the_shelf import OffTheShelf, fold, normalised
 from pipeline.pretrained.weights import fit_into, locate, read_weights
 from pipeline.settings import Weights
 from pipeline.stages import codebook, evaluate, features, inputs, prepare, pretrained, report, svm, unlike
@@ -36,6 +37,12 @@ from tests.test_report import Tags, fake_results
 KEY = "efficientnet_lite0"
 FILE = "efficientnet-lite0-57934424.pth"
 NONE = np.zeros((0, 32, 32, 3), np.uint8)  # images to learn from
+
+
+@pytest.fixture
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where bf16 is native, features are computed in it; compare with others' float32 in float32."""
+    monkeypatch.setattr(off_the_shelf, "pick_precision", lambda wanted, device: torch.float32)
 
 
 def published() -> dict[str, torch.Tensor]:
@@ -60,7 +67,7 @@ def at_hand(path: Path, arrays: Any, **changes: Any) -> Weights:
 def ready(side: int = 32, norm: str = "root") -> tuple[off_the_shelf.Settings, dict[str, np.ndarray]]:
     """Settings, and the weights as a fitted model holds them."""
     chosen = off_the_shelf.Settings(weights=weights(), side=side, norm=norm)  # type: ignore[arg-type]
-    return chosen, BACKBONE.fit(NONE, chosen, Context(0))
+    return chosen, METHOD.fit(NONE, chosen, Context(0))
 
 
 # ---------------------------------------------------------------------------------------------------- the network
@@ -113,7 +120,7 @@ def test_our_networks_compute_what_torchvisions_do(key: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "dimensions"), [("resnet18", 512), ("resnet50", 2048), ("alexnet", 4096)])
-def test_what_enters_the_last_layer_is_the_feature(key: str, dimensions: int, project: Path) -> None:
+def test_what_enters_the_last_layer_is_the_feature(key: str, dimensions: int, project: Path, exact: None) -> None:
     module = catalogue.BY_KEY[f"{key}_imagenet"].load()
     network = module.BACKBONE.build(224)
     published = json.loads((Path(__file__).parent / "files" / "torchvision_names.json").read_text())[key]
@@ -156,20 +163,20 @@ def test_its_first_guess_is_right_on_photographs() -> None:
     assert right >= 3
 
 
-def test_activations_are_the_same_for_any_number_of_workers_and_in_any_company() -> None:
+def test_activations_are_the_same_for_any_number_of_workers_and_in_any_company(exact: None) -> None:
     before = torch.get_num_threads()
     chosen, codebook = ready()
     images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
-    one, three = (BACKBONE.transform(images, chosen, codebook, Context(0, n, training=True)) for n in (1, 3))
+    one, three = (METHOD.transform(images, chosen, codebook, Context(0, n, training=True)) for n in (1, 3))
     assert one.shape == (70, 1280)
     np.testing.assert_array_equal(one, three)
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, rtol=1e-5)
-    alone = BACKBONE.transform(images[33:34], chosen, codebook, Context(0, training=True))
+    alone = METHOD.transform(images[33:34], chosen, codebook, Context(0, training=True))
     np.testing.assert_allclose(alone[0], one[33], atol=1e-5)
     assert torch.get_num_threads() == before
 
 
-def test_activations_are_those_of_the_whole_network_before_its_last_layer() -> None:
+def test_activations_are_those_of_the_whole_network_before_its_last_layer(exact: None) -> None:
     chosen, codebook = ready(side=64, norm="none")
     network = EfficientNetLite0(1000).eval()
     fit_into(network, {ours(name): value for name, value in published().items() if "num_batches" not in name}, FILE)
@@ -178,7 +185,7 @@ def test_activations_are_those_of_the_whole_network_before_its_last_layer() -> N
     network.last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     with torch.inference_mode():
         network((torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128)
-    found = BACKBONE.transform(images, chosen, codebook, Context(0, training=True))
+    found = METHOD.transform(images, chosen, codebook, Context(0, training=True))
     np.testing.assert_allclose(found, seen[0].numpy(), atol=1e-4)
     rooted = normalised(torch.from_numpy(found), "root")
     np.testing.assert_allclose(rooted[0].square(), found[0] / found[0].sum(), atol=1e-5)
@@ -202,11 +209,11 @@ def test_what_is_remembered_is_the_same_and_costs_what_it_cost(monkeypatch: pyte
     chosen, codebook = ready()
     images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     began = stopwatch.seconds()
-    first = BACKBONE.transform(images, chosen, codebook, Context(0))
+    first = METHOD.transform(images, chosen, codebook, Context(0))
     took = stopwatch.seconds() - began
-    monkeypatch.setattr(off_the_shelf.Backbone, "_describe", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr(OffTheShelf, "_describe", lambda *arguments: pytest.fail("computed again"))
     began = stopwatch.seconds()
-    again = BACKBONE.transform(images, chosen, codebook, Context(0))
+    again = METHOD.transform(images, chosen, codebook, Context(0))
     assert stopwatch.seconds() - began >= 0.5 * took  # a lookup alone takes a hundredth
     np.testing.assert_array_equal(first, again)
 
@@ -275,7 +282,7 @@ def test_another_architecture_is_told_by_names_and_shapes(project: Path) -> None
     arrays["extra.weight"] = torch.zeros(2, 3)
     chosen = off_the_shelf.Settings(weights=at_hand(Path("other.pth"), arrays), side=32, norm="root")
     with pytest.raises(PipelineError) as caught:
-        BACKBONE.fit(NONE, chosen, Context(0))
+        METHOD.fit(NONE, chosen, Context(0))
     for part in (
         "other.pth: its weights are of another architecture",
         "stem.0.weight (32×3×3×3 in the network, 16×3×3×3 in the file)",
@@ -353,7 +360,7 @@ def test_a_fitted_model_needs_no_file_of_weights(project: Path, monkeypatch: pyt
     scores = read_scores(layout.results_of("pretrained", KEY), {"test": test, "val": load_split("val")}, 20, "")["test"]
     from pipeline.models.folder import load
 
-    monkeypatch.setattr("pipeline.pretrained.off_the_shelf.read_weights", lambda weights: pytest.fail("looked for it"))
+    monkeypatch.setattr("pipeline.pretrained.backbone.read_weights", lambda weights: pytest.fail("looked for it"))
     stored = load(layout.model_of(KEY), settings.load().compute)
     np.testing.assert_allclose(stored.model.see(np.asarray(test.images)).scores, scores, atol=1e-5)
     assert stored.card.settings["features"]["weights"]["licence"].startswith("Apache")

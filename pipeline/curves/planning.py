@@ -78,7 +78,7 @@ def say_plan(settings: Settings, keys: list[str]) -> None:
 
 def _plan_one(measuring: Measuring, recipe: Recipe) -> Iterable[Planned]:
     fits = measuring.fits()
-    network = recipe.method.family == "network"
+    network = recipe.method.is_network
     seconds = _of_network(measuring, recipe, fits) if network else _of_others(measuring, recipe, fits)
     for size in measuring.sizes():
         mine = [one for one in fits if one.size == size]

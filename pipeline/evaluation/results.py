@@ -143,6 +143,6 @@ def _read(method: Method, splits: Mapping[str, Split], classes: int) -> Result:
     if not isinstance(tuning, list) or not all(isinstance(trial, dict) and "val_error" in trial for trial in tuning):
         raise PipelineError(f"{folder}/tuning.json: is no list of what was tried; rerun the stage {stage}")
     result = Result(method, scores, read_cost(folder, stage), tuning, folder)
-    if method.family == "network":  # what the report shows of it must be there too
+    if method.is_network:  # what the report shows of it must be there too
         _ = result.best_epoch, result.curve("train_error"), result.curve("val_error"), result.gradients()
     return result

@@ -81,16 +81,16 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
             classes,
             confidence,
             settings.seed,
-            saw=[key for key in settings.pretrained if _saw_these(settings, key)],
+            saw=[key for key in settings.from_elsewhere if _saw_these(settings, key)],
         ),
     }
 
 
 def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
     """Which other images a method learned from, under which licence, and whether images like these were among them."""
-    if catalogue.BY_KEY[key].family != "pretrained":
+    if catalogue.BY_KEY[key].era != "pretrained":
         return None
-    weights = settings.feature(key, "pretrained").weights
+    weights = settings.weights_of(key)
     return {
         "images": weights.learned_from,
         "licence": weights.licence,
@@ -101,7 +101,7 @@ def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
 
 def _saw_these(settings: Settings, key: str) -> bool:
     """Whether a method's weights learned from images of the chosen data set."""
-    return settings.dataset in settings.feature(key, "pretrained").weights.saw
+    return settings.dataset in settings.weights_of(key).saw
 
 
 def class_sizes(outcome: Outcome) -> dict[str, Any]:

@@ -106,4 +106,4 @@ def risk_coverage(confidences: Mapping[str, Confidence]) -> list[dict[str, Any]]
 
 
 def _networks(results: list[Result]) -> list[Result]:
-    return [result for result in results if result.method.family == "network"]
+    return [result for result in results if result.method.is_network]

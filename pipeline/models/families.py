@@ -17,6 +17,7 @@ FAMILIES: dict[str, str] = {
     "fusion": "fusion",
     "network": "network",
     "pretrained": "feature_svm",
+    "fine_tuned": "network",
 }
 
 

@@ -38,8 +38,9 @@ CODE: dict[str, tuple[str, ...]] = {
                 "models/feature_svm.py", "models/feature_vectors.py"),
     "matcher": ("descriptors", "models/matcher.py"),
     "pretrained": ("augmentation", "classifiers", "features/extraction.py", "models/feature_svm.py",
-                   "models/feature_vectors.py", "networks/parts", "networks/alexnet_one_tower.py", "pretrained"),
+                   "models/feature_vectors.py", "networks", "pretrained"),
     "network": ("augmentation", "networks/parts", "training", "models/network.py"),
+    "fine_tuned": ("augmentation", "networks", "pretrained", "training", "models/network.py"),
 }  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def measure(recipe: Recipe, data: TrainingData, test: Split, compute: Compute, f
     if kept.is_file():
         return _read(kept)
     progress.say(title)
-    if recipe.method.family != "network":  # a network goes on after its last epoch
+    if not recipe.method.is_network:  # a network goes on after its last epoch
         shutil.rmtree(folder, ignore_errors=True)
     done = fit(recipe, data, compute, folder)
     seen = look_at(done, test.images)

@@ -26,7 +26,7 @@ from pipeline.training.memory import keep_freed_memory
 from pipeline.training.pace import paced
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
-from pipeline.training.tasks import build, make_task
+from pipeline.training.tasks import make_task, rebuild
 from pipeline.training.tuning import tune_and_train
 from pipeline.workfolder import work_folder
 
@@ -89,9 +89,8 @@ def restore(recipe: Recipe, arrays: dict[str, np.ndarray], card: Any, compute: C
     """
     height, width = card.image.height, card.image.width
     shape = (1 if card.image.grey else 3), height, width
-    network = build(recipe.key, recipe.settings, shape, len(card.classes))
     weights = {name: torch.from_numpy(array) for name, array in without_prefix("network", arrays).items()}
-    network.load_state_dict(weights)
+    network = rebuild(recipe.key, recipe.settings, shape, len(card.classes), weights)
     normal = without_prefix("normalisation", arrays)
     device = pick_device(compute.device)
     network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -163,10 +162,11 @@ def training_work(step: str, recipe: Recipe, data: TrainingData, compute: Comput
     after a divergence goes on from what the rates in both lists have reached.
     """
     code = Path(__file__).parents[1]
+    start = ["pretrained"] if recipe.method.family == "fine_tuned" else []
     device = pick_device(compute.device)
     return work_folder(
         step,
-        [code / "augmentation", code / "networks", code / "training", code / "randomness.py"],
+        [code / name for name in ("augmentation", "networks", "training", "randomness.py", *start)],
         parameters=recipe.settings.model_dump(exclude={"learning_rates"}),
         splits=data.fingerprint,
         augmentation=recipe.allowed.model_dump(),

@@ -58,8 +58,8 @@ class Recipe:
             )
         if family == "matcher":
             return Recipe(key, chosen.matcher(key), chosen.seed, allowed)
-        if family == "network":
-            return Recipe(key, _network(chosen, key, change), chosen.seed, allowed)
+        if family in ("network", "fine_tuned"):
+            return Recipe(key, _network(chosen, key, family, change), chosen.seed, allowed)
         settings = FeatureSvmSettings(features=chosen.feature(key, family), svm=chosen.svm(key, family))
         copies = chosen.augmentation.copies if allowed != STILL else 0
         views = chosen.augmentation.views if allowed.mirror else 1
@@ -79,8 +79,8 @@ class Recipe:
         return self.settings.model_dump()
 
 
-def _network(chosen: Settings, key: str, change: dict[str, Any] | None) -> Any:
-    network = chosen.network(key, change)
+def _network(chosen: Settings, key: str, family: Family, change: dict[str, Any] | None) -> Any:
+    network = chosen.network(key, change, family)
     if network.views != "single" and not chosen.source.augmentation.mirror:
         raise Senseless(
             f"`{key}.views` is {network.views}, but `datasets.{chosen.dataset}.augmentation.mirror` is false: "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
-from pipeline.pretrained.off_the_shelf import Backbone, Settings
+from pipeline.pretrained.backbone import Published
+from pipeline.pretrained.off_the_shelf import OffTheShelf, Settings
 
 __all__ = ["Settings", "fit", "ours", "transform"]
 
@@ -27,5 +28,6 @@ def ours(name: str) -> str:
     return f"{OUTSIDE.get(layer, layer)}.{kind}"
 
 
-BACKBONE = Backbone(lambda side: EfficientNetLite0(CLASSES), ours, centre=(127.0,) * 3, spread=(128.0,) * 3)
-fit, transform = BACKBONE.fit, BACKBONE.transform
+BACKBONE = Published(lambda side: EfficientNetLite0(CLASSES), ours, centre=(127.0,) * 3, spread=(128.0,) * 3)
+METHOD = OffTheShelf(BACKBONE)
+fit, transform = METHOD.fit, METHOD.transform

@@ -1,15 +1,15 @@
 """Activations before a network's last layer as a feature (Razavian et al., CNN features off the shelf, CVPRW 2014).
 
-Images are brought to the side that the network wants, bicubically; what they become is computed without the last layer,
+Images are brought to the size that the network wants, bicubically; what they become is computed without the last layer,
 by convolutions that have taken in the batch normalisation behind them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,73 +20,75 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pipeline.context import Codebook, Context
 from pipeline.device import pick_device, pick_precision
 from pipeline.parallel import slices, threads
+from pipeline.pretrained.backbone import Backbone, Body
 from pipeline.pretrained.remembered import remembered
-from pipeline.pretrained.weights import fit_into, read_weights
 from pipeline.settings import Section, Weights
 
 BATCH = 32  # images: larger ones leave the processor's cache
+Norm = Literal["none", "root"]
 
 
 class Settings(Section):
     """Which weights, the side that images are brought to, and what is done to activations.
 
-    `side`: pixels of the shorter one; the longer one keeps its ratio to it. `norm`: root takes square roots, which
-    keeps a few strong activations from drowning the others, and brings each image's to unit length (as Perronnin,
-    Sánchez & Mensink, ECCV 2010, do to Fisher vectors); for activations that are never negative.
+    `side`: pixels of the shorter one; the longer one keeps its ratio to it. `norm`: root takes square roots and keeps
+    signs, so that a few strong activations don't drown the others, and brings each image's to unit length (as
+    Perronnin, Sánchez & Mensink, ECCV 2010, do to Fisher vectors).
     """
 
     weights: Weights
     side: Annotated[int, Field(ge=32, le=512)]
-    norm: Literal["none", "root"]
+    norm: Norm
+
+
+class Chosen(Protocol):
+    """What every settings of such a feature have."""
+
+    @property
+    def weights(self) -> Weights:
+        """Which."""
+
+    @property
+    def side(self) -> int | None:
+        """That images are brought to; None: the one that the network learned on."""
+
+    @property
+    def norm(self) -> Norm:
+        """What is done to activations."""
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """How one architecture is used.
+class OffTheShelf:
+    """A network that learned from other images, as a feature."""
 
-    Attributes:
-        build: makes the network for images of a side; its last full layer is left out.
-        named: from a name in the published file to ours.
-        centre, spread: of pixels (0-255), by which it wants them normalised: (pixel − centre) / spread, of R, G, B.
-    """
+    backbone: Backbone
 
-    build: Callable[[int], nn.Module]
-    named: Callable[[str], str]
-    centre: tuple[float, float, float]
-    spread: tuple[float, float, float]
-
-    def fit(self, images: np.ndarray, settings: Settings, context: Context) -> Codebook:
-        """The published weights, but for those of the last layer, which knows other classes; nothing is learned.
+    def fit(self, images: np.ndarray, settings: Chosen, context: Context) -> Codebook:
+        """The published weights, but for those of the last layer; nothing is learned from these images.
 
         Raises:
             Unavailable: the file is missing and can't be fetched.
             PipelineError: it is damaged, or of another architecture.
         """
-        network = self.build(settings.side)
-        found = read_weights(settings.weights)
-        renamed = {self.named(name): value for name, value in found.items() if not name.endswith("num_batches_tracked")}
-        fit_into(network, renamed, settings.weights.file)
-        kept = without_last(network).state_dict()
-        return {name: value.numpy() for name, value in kept.items() if not name.endswith("num_batches_tracked")}
+        state = self.backbone.load(settings.weights, settings.side).state_dict()
+        return {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
 
-    def transform(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
+    def transform(self, images: np.ndarray, settings: Chosen, codebook: Codebook, context: Context) -> np.ndarray:
         """What enters the last layer, uint8 (N, H, W, 3) → float32 (N, D); the same for any number of workers."""
         if context.training:
             return self._describe(images, settings, codebook, context)
         how = f"{settings.side} {settings.norm} {pick_device(context.device)}"
         return remembered(images, codebook, how, lambda: self._describe(images, settings, codebook, context))
 
-    def _describe(self, images: np.ndarray, settings: Settings, codebook: Codebook, context: Context) -> np.ndarray:
+    def _describe(self, images: np.ndarray, settings: Chosen, codebook: Codebook, context: Context) -> np.ndarray:
         device = pick_device(context.device)
         precision = pick_precision("auto", device)
-        network = self._ready(settings.side, codebook, device)
-        centre, spread = (torch.tensor(value, device=device).view(1, 3, 1, 1) for value in (self.centre, self.spread))
+        body = self._ready(settings, codebook, device)
 
         def work(part: slice) -> np.ndarray:
-            batch = torch.tensor(images[part], device=device).permute(0, 3, 1, 2).float()
+            pixels = torch.tensor(images[part], device=device).permute(0, 3, 1, 2).float()
             with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                pixels = (resized(batch, settings.side) - centre) / spread
-                found = network(pixels.contiguous(memory_format=torch.channels_last))
+                found = body(pixels)
             return normalised(found.float(), settings.norm).cpu().numpy()
 
         parts = slices(len(images), BATCH)
@@ -95,24 +97,15 @@ class Backbone:
         with one_thread_each():
             return np.concatenate(list(threads(work, parts, context.workers)))
 
-    def _ready(self, side: int, codebook: Codebook, device: torch.device) -> nn.Module:
-        with torch.device("meta"):  # no time for a start that is overwritten
-            network = without_last(self.build(side))
-        weights = {name: torch.from_numpy(value) for name, value in codebook.items()}
-        network.load_state_dict(weights, strict=False, assign=True)
-        folded = fold(network.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _ready(self, settings: Chosen, codebook: Codebook, device: torch.device) -> Body:
+        arrays = {name: torch.from_numpy(value) for name, value in codebook.items()}
+        body = self.backbone.empty(settings.side, arrays)
+        body.load_state_dict(arrays, strict=False, assign=True)
+        for module in body.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.num_batches_tracked = None  # it counts what is learned from
+        folded: Body = fold(body.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore
         return folded
-
-
-def without_last(network: nn.Module) -> nn.Module:
-    """Leave out the last full layer, whose classes are others'; what entered it is then what comes out.
-
-    Args:
-        network: it is changed.
-    """
-    name = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-    network.set_submodule(name, nn.Identity())
-    return network
 
 
 @contextmanager
@@ -126,24 +119,11 @@ def one_thread_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def resized(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    """Bring images to a shorter side of `side` pixels, bicubically and without leaving 0-255.
-
-    Args:
-        pixels: float (B, 3, H, W).
-    """
-    height, width = pixels.shape[2:]
-    factor = side / min(height, width)
-    size = (round(height * factor), round(width * factor))
-    if size == (height, width):
-        return pixels
-    larger = nn.functional.interpolate(pixels, size, mode="bicubic", antialias=factor < 1)
-    return larger.clamp_(0, 255)
-
-
-def normalised(activations: torch.Tensor, norm: str) -> torch.Tensor:
+def normalised(activations: torch.Tensor, norm: Norm) -> torch.Tensor:
     """As `norm` of the settings says, (B, D)."""
-    return nn.functional.normalize(activations.sqrt()) if norm == "root" else activations
+    if norm == "none":
+        return activations
+    return nn.functional.normalize(activations.sign() * activations.abs().sqrt())
 
 
 def fold(network: nn.Module) -> nn.Module:

@@ -1,9 +1,11 @@
 """ResNet-50 as ImageNet taught it (He et al., CVPR 2016): the mean over places of its last maps, 2048 numbers."""
 
+from pipeline.pretrained.off_the_shelf import OffTheShelf
 from pipeline.pretrained.torchvision_files import AnySide as Settings
 from pipeline.pretrained.torchvision_files import residual
 
 __all__ = ["Settings", "fit", "transform"]
 
 BACKBONE = residual("resnet50")
-fit, transform = BACKBONE.fit, BACKBONE.transform
+METHOD = OffTheShelf(BACKBONE)
+fit, transform = METHOD.fit, METHOD.transform

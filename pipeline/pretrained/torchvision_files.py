@@ -10,8 +10,8 @@ from torch import nn
 
 from pipeline.networks import alexnet_one_tower
 from pipeline.networks.parts import resnet, vgg
-from pipeline.pretrained import off_the_shelf
-from pipeline.pretrained.off_the_shelf import Backbone
+from pipeline.pretrained import fine_tuning, off_the_shelf
+from pipeline.pretrained.backbone import Published
 
 CLASSES = 1000  # of ImageNet, in the layer that is left out
 WIDE = 224  # pixels a side, on which all of them learned
@@ -32,13 +32,19 @@ class AnySide(off_the_shelf.Settings):
     side: Annotated[int, Field(ge=resnet.LARGE_STEM_FROM, le=512)]
 
 
+class AnySideTuned(fine_tuning.Settings):
+    """Those networks, where they go on learning."""
+
+    side: Annotated[int, Field(ge=resnet.LARGE_STEM_FROM, le=512)]
+
+
 class OneSide(off_the_shelf.Settings):
     """For networks whose full layers fix the size of images."""
 
     side: Annotated[int, Field(ge=WIDE, le=WIDE)]
 
 
-def residual(key: str) -> Backbone:
+def residual(key: str) -> Published:
     """ResNet-18, 34 or 50, by the key of the network."""
     blocks, _ = resnet.CONFIGURATIONS_LARGE[key]
     settings = resnet.Settings.model_construct(**PUBLISHED)
@@ -54,7 +60,7 @@ def residual(key: str) -> Backbone:
         outside = {"conv1": "0", "bn1": "1", "fc": str(FIRST_BLOCK + sum(blocks) + 2)}
         return f"{outside.get(layer, layer)}.{kind}"
 
-    return Backbone(lambda side: resnet.large(key, settings, (3, side, side), CLASSES), named, CENTRE, SPREAD)
+    return Published(lambda side: resnet.large(key, settings, (3, side, side), CLASSES), named, CENTRE, SPREAD)
 
 
 def _alexnet(side: int) -> nn.Module:
@@ -66,7 +72,7 @@ def _vgg16(side: int) -> nn.Module:
     return vgg.vgg("vgg16", False, vgg.Settings.model_construct(**PUBLISHED), (3, side, side), CLASSES)
 
 
-def in_a_row(key: str) -> Backbone:
+def in_a_row(key: str) -> Published:
     """AlexNet in one tower, or VGG-16."""
     build, convolutions = {"alexnet": (_alexnet, 13), "vgg16": (_vgg16, 31)}[key]
 
@@ -77,4 +83,4 @@ def in_a_row(key: str) -> Backbone:
             return f"{convolutions + FULL[key][int(number)]}.{kind}"
         return rest if part == "features" else name
 
-    return Backbone(build, named, CENTRE, SPREAD)
+    return Published(build, named, CENTRE, SPREAD)

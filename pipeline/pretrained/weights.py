@@ -26,7 +26,12 @@ def read_weights(weights: Weights) -> dict[str, torch.Tensor]:
         PipelineError: it is another one, or holds more than arrays.
     """
     path = locate(weights)
-    _check(path, weights.sha256)
+    if path.is_dir():
+        raise PipelineError(
+            f"{path}: is a folder, and this method takes a file of weights; networks of this project's own runs are "
+            "for the methods earlier_run and earlier_run_tuned"
+        )
+    check_digest(path, weights.sha256)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -46,7 +51,7 @@ def read_weights(weights: Weights) -> dict[str, torch.Tensor]:
 
 
 def locate(weights: Weights) -> Path:
-    """The file, fetched first where it must be.
+    """The file, or the folder of a fitted model, fetched first where it must be.
 
     Raises:
         Unavailable: it is not there; says where to get it and where to put it.
@@ -55,7 +60,7 @@ def locate(weights: Weights) -> Path:
     if weights.package is not None:
         return _in_package(weights.package, weights.file)
     path = layout.WEIGHTS / weights.file
-    if path.is_file():
+    if path.exists():
         return path
     if weights.url is None:
         raise Unavailable(f"{path}: there is no such file, and `weights` names no `url` for it; put it there")
@@ -106,8 +111,12 @@ def _in_package(package: str, file: str) -> Path:
     raise PipelineError(f"{file}: is not in the Python package {package}; correct `weights`, or install it again")
 
 
-def _check(path: Path, wanted: str) -> None:
-    """By the digits that are known of its SHA-256."""
+def check_digest(path: Path, wanted: str) -> None:
+    """Compare a file with the digits that are known of its SHA-256.
+
+    Raises:
+        PipelineError: it is another file, or cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:

@@ -31,7 +31,7 @@ def drawn(results: list[Result], faults: Faults) -> dict[str, Drawn]:
     """All networks among the results, by their keys."""
     found = {}
     for result in results:
-        if result.method.family == "network":
+        if result.method.is_network:
             with faults.noted():
                 layers = read_json(result.folder / "layers.json", result.stage)
                 rows = [layer | {"output": "×".join(map(str, layer["output"]))} for layer in layers]

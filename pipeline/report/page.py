@@ -47,6 +47,7 @@ FAMILIES = {
     "fusion": "fusion",
     "network": "network",
     "pretrained": "features from elsewhere + SVM",
+    "fine_tuned": "network from elsewhere, fine-tuned",
 }
 DOWNLOADS = {
     "leaderboard.csv": layout.TABLES / "leaderboard.csv",

@@ -48,6 +48,7 @@ def _of(result: Result) -> list[Sight]:
         "matcher": (result.folder, f"match@{key}"),
         "network": (layout.RESULTS / "kernels" / key, f"kernels@{key}"),
         "pretrained": (result.folder, result.stage),
+        "fine_tuned": (result.folder, result.stage),
     }[result.method.family]
     found = []
     for number, caption in enumerate(read_json(folder / "captions.json", stage)):

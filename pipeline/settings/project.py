@@ -64,6 +64,7 @@ class Settings(Section):
     fusions: list[str]
     networks: list[str]
     pretrained: list[str]
+    fine_tuned: list[str]
     prepare: Prepare
     datasets: dict[str, AnyDataset]
     weights: dict[str, Weights]
@@ -99,7 +100,12 @@ class Settings(Section):
     @property
     def selected(self) -> list[str]:
         """Every selected method, hand-crafted first."""
-        return [*self.features, *self.matchers, *self.fusions, *self.networks, *self.pretrained]
+        return [*self.features, *self.matchers, *self.fusions, *self.networks, *self.from_elsewhere]
+
+    @property
+    def from_elsewhere(self) -> list[str]:
+        """Those that learned from other images before."""
+        return [*self.pretrained, *self.fine_tuned]
 
     def feature(self, key: str, family: catalogue.Family = "feature") -> Any:
         """The typed settings of one feature, as its module declares them; a name of weights is replaced by their entry.
@@ -109,9 +115,7 @@ class Settings(Section):
         """
         values = self._part(key, family, "features")
         if family == "pretrained" and isinstance(values, dict):
-            named = values.get("weights")
-            check_names([named], list(self.weights), self.path, f"{key}.features.weights", "an entry of `weights`")
-            values = values | {"weights": self.weights[str(named)].model_dump()}
+            values = self._with_weights(values, f"{key}.features")
         return validated(catalogue.BY_KEY[key].load().Settings, values, self.path, (key, "features"))
 
     def svm(self, key: str, family: catalogue.Family = "feature") -> Svm:
@@ -126,17 +130,27 @@ class Settings(Section):
         self._same_tries(f"{key}.ratios", len(matcher.ratios))
         return matcher
 
-    def network(self, key: str, change: dict[str, Any] | None = None) -> Any:
+    def network(self, key: str, change: dict[str, Any] | None = None, family: catalogue.Family = "network") -> Any:
         """The typed settings of one network, as its module declares them: its own mapping over `training`.
 
         Args:
             change: goes over both; for `ablate`.
+            family: network, or fine_tuned, where a name of weights is replaced by their entry.
         """
-        merged = self.training.model_dump() | self._mapping(key, "network") | (change or {})
+        merged = self.training.model_dump() | self._mapping(key, family) | (change or {})
+        if family == "fine_tuned":
+            merged = self._with_weights(merged, key)
         where = ("ablate", "changes") if change else (key,)
         network = validated(catalogue.BY_KEY[key].load().Settings, merged, self.path, where)
         self._same_tries(f"{key}.learning_rates", len(network.learning_rates))
         return network
+
+    def weights_of(self, key: str) -> Weights:
+        """Those that a selected method learned from elsewhere with."""
+        family = catalogue.BY_KEY[key].family
+        chosen = self.feature(key, family) if family == "pretrained" else self.network(key, family=family)
+        weights: Weights = chosen.weights
+        return weights
 
     def members(self, key: str) -> list[str]:
         """The features that a fusion joins."""
@@ -195,6 +209,8 @@ class Settings(Section):
             self.matcher(key)
         for key in self.networks:
             self.network(key)
+        for key in self.fine_tuned:
+            self.network(key, family="fine_tuned")
         for key in self.curve.methods:
             self.check_curve(key)
         for key in self.ablate.networks:
@@ -212,6 +228,11 @@ class Settings(Section):
         if part not in mapping:
             raise PipelineError(f"{self.path}: `{key}.{part}` is missing; add that mapping")
         return mapping[part]
+
+    def _with_weights(self, values: dict[str, Any], where: str) -> dict[str, Any]:
+        named = values.get("weights")
+        check_names([named], list(self.weights), self.path, f"{where}.weights", "an entry of `weights`")
+        return values | {"weights": self.weights[str(named)].model_dump()}
 
     def _known_parts(self, key: str) -> None:
         check_names(self.methods[key], ["features", "svm"], self.path, key, "a key here")

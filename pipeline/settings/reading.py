@@ -120,6 +120,6 @@ def _check_selection(settings: Settings) -> None:
                 raise PipelineError(f"{settings.path}: `{key}` selects {name}, but the mapping `{name}` is missing")
     if not settings.selected:
         raise PipelineError(
-            f"{settings.path}: `features`, `matchers`, `networks` and `pretrained` are empty; select at least one "
-            "method"
+            f"{settings.path}: `features`, `matchers`, `networks`, `pretrained` and `fine_tuned` are empty; "
+            "select at least one method"
         )

@@ -19,22 +19,30 @@ def run(key: str) -> None:
     """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch."""
     chosen = settings.load()
     with together(pick_device(chosen.compute.device)) as processes:
-        _run(key, chosen, processes)
+        train_and_deliver(Recipe.of(chosen, key, "network"), Prepared.read(), chosen, processes)
 
 
-def _run(key: str, chosen: Settings, processes: Processes) -> None:
-    recipe, prepared = Recipe.of(chosen, key, "network"), Prepared.read()
-    work = training_work(f"cnn-{key}", recipe, prepared.data, chosen.compute)
+def train_and_deliver(recipe: Recipe, prepared: Prepared, chosen: Settings, processes: Processes) -> Network | None:
+    """Train a network of any start and write all that is known of it; only the first process has it then.
+
+    Raises:
+        Unavailable: weights that it starts from can't be had.
+    """
+    work = training_work(
+        f"{layout.FAMILY_FOLDER[recipe.method.family]}-{recipe.key}", recipe, prepared.data, chosen.compute
+    )
     fitted = fit(recipe, prepared.data, chosen.compute, work, processes)
     test = score_test(fitted, prepared.test)
     if not processes.first:
-        return
-    assert isinstance(fitted.model, Network)
-    folder = layout.results_of("network", key)
+        return None
+    model = fitted.model
+    assert isinstance(model, Network)
+    folder = layout.results_of(recipe.method.family, recipe.key)
     shutil.rmtree(folder, ignore_errors=True)
-    write_json(folder / "layers.json", table_as_dicts(fitted.model.network, fitted.model.image_shape))
-    differs = variant(key, recipe.settings, fitted.model.image_shape)
-    write_json(folder / "architecture.json", {"network": key, "variant": differs})
+    write_json(folder / "layers.json", table_as_dicts(model.network, model.image_shape))
+    differs = variant(recipe.key, recipe.settings, model.image_shape)
+    write_json(folder / "architecture.json", {"network": recipe.key, "variant": differs})
     record(folder, fitted.history)
     deliver(recipe, chosen.budget, fitted, prepared, test)
     shutil.rmtree(work, ignore_errors=True)
+    return model

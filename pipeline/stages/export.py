@@ -24,7 +24,7 @@ def run(key: str, target: Path, models: Path) -> None:
         PipelineError: the method is no network, or its model can't be used.
     """
     check_names([key], list(cards_below(models)), str(models), "", "a fitted model here")
-    if catalogue.BY_KEY[key].family != "network":
+    if not catalogue.BY_KEY[key].is_network:
         raise PipelineError(
             f"{key} is no network, and ONNX knows nothing of its features; its model folder {models / key} is the "
             "portable form: copy it, and score with `python -m pipeline predict --models`"

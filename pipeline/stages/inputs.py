@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline import layout, settings
+from pipeline import catalogue, layout, settings
 from pipeline.data.inputs import fingerprint
 from pipeline.evaluation.results import UNAVAILABLE
 from pipeline.files import write_json
@@ -11,13 +11,13 @@ from pipeline.files import write_json
 def run() -> None:
     """Runs at every `dvc repro`; `prepare` runs again if the images are no longer those of the run before.
 
-    So does `pretrained`, if its weights could not be had before.
+    So do `pretrained` and `fine_tuned`, if their weights could not be had before.
     """
     chosen = settings.load()
     write_json(layout.INPUTS, fingerprint(chosen))
     retries = _before()
-    for key in chosen.pretrained:
-        if (layout.results_of("pretrained", key) / UNAVAILABLE).is_file():
+    for key in chosen.from_elsewhere:
+        if (layout.results_of(catalogue.BY_KEY[key].family, key) / UNAVAILABLE).is_file():
             retries[key] = retries.get(key, 0) + 1
     write_json(layout.RETRIES, retries)
 

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pipeline
-from pipeline import layout, progress, settings
+from pipeline import layout, settings
 from pipeline.data.contract import TrainingData
 from pipeline.errors import Unavailable
-from pipeline.evaluation.results import UNAVAILABLE
 from pipeline.files import write_json
 from pipeline.models.delivery import Prepared, deliver, score_test
 from pipeline.models.feature_svm import FeatureSvm, fit
+from pipeline.models.left_out import leave_out, take_in
 from pipeline.models.measured import CODE
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
@@ -30,16 +30,15 @@ def run(key: str) -> None:
     try:
         fitted = fit(recipe, prepared.data, chosen.compute, work)
     except Unavailable as error:
-        _leave_out(recipe, str(error))
+        leave_out(recipe, str(error))
         return
-    for folder in _folders(recipe):
-        (folder / UNAVAILABLE).unlink(missing_ok=True)
+    take_in(recipe)
     deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted, prepared.test))
     model = fitted.model
     assert isinstance(model, FeatureSvm)
     folder = layout.results_of("pretrained", key)
-    kernels = next(array for array in model.codebook.values() if array.ndim == 4)
-    write_pictures(folder, [kernel_picture(kernels)])
+    kernels = next((array for array in model.codebook.values() if array.ndim == 4), None)
+    write_pictures(folder, [] if kernels is None else [kernel_picture(kernels)])
     copies = 1 + recipe.copies
     described = {
         "dimensions": model.svm.weights.shape[1],
@@ -48,18 +47,6 @@ def run(key: str) -> None:
     }
     write_json(folder / "vectors.json", described)
     shutil.rmtree(work, ignore_errors=True)
-
-
-def _leave_out(recipe: Recipe, why: str) -> None:
-    progress.say(f"{recipe.method.title} is left out, and the next run tries again: {why}")
-    for folder in _folders(recipe):
-        shutil.rmtree(folder, ignore_errors=True)
-        write_json(folder / UNAVAILABLE, {"why": why})
-
-
-def _folders(recipe: Recipe) -> tuple[Path, Path]:
-    """What the stage leaves."""
-    return layout.results_of("pretrained", recipe.key), layout.model_of(recipe.key)
 
 
 def _work(recipe: Recipe, data: TrainingData, compute: Compute) -> Path:

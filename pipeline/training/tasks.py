@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -69,3 +69,25 @@ def make_task(
 def build(key: str, parameters: Training, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network with its switches, its weights not yet trained."""
     return switch(catalogue.BY_KEY[key].load().build(parameters, image_shape, classes), key, parameters)
+
+
+def rebuild(
+    key: str,
+    parameters: Training,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    arrays: Mapping[str, torch.Tensor],
+) -> nn.Module:
+    """A trained network from its arrays.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: an array is missing, or of another network.
+    """
+    module = catalogue.BY_KEY[key].load()
+    again = getattr(module, "rebuild", None)  # of a network whose start is no random one
+    if again is None:
+        network = build(key, parameters, image_shape, classes)
+    else:
+        network = switch(again(parameters, image_shape, classes, arrays), key, parameters)
+    network.load_state_dict(dict(arrays))
+    return network
