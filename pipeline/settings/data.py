@@ -253,9 +253,10 @@ AnyDataset = Annotated[
 
 
 class Prepare(Section):
-    """How images become packed arrays with one frozen split."""
+    """How images become packed arrays with one frozen split; `classes`: those that are used, null: all."""
 
     data_root: str
+    classes: Annotated[list[str], Field(min_length=2)] | None
     val_fraction: Fraction
     test_fraction: Fraction
     train_limit: Positive | None

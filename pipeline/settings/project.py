@@ -169,7 +169,8 @@ class Settings(Section):
     def with_dataset(self, name: str, image_size: int) -> Settings:
         """The same project with another data set, its images brought to this side."""
         other = self.datasets[name].model_copy(update={"image_size": image_size})
-        return self.model_copy(update={"dataset": name, "datasets": self.datasets | {name: other}})
+        prepare = self.prepare.model_copy(update={"classes": None})  # they are the chosen data set's
+        return self.model_copy(update={"dataset": name, "datasets": self.datasets | {name: other}, "prepare": prepare})
 
     def check_curve(self, key: str) -> None:
         """A curve may be of any selected method.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.data.sources.base import Part, Source
+from pipeline.data.sources.some_classes import keep_classes
 from pipeline.files import expanded
 from pipeline.project import own_folder
 from pipeline.settings import (
@@ -25,7 +26,17 @@ __all__ = ["Part", "Source", "open_source"]
 
 
 def open_source(settings: Settings) -> Source:
-    """Open the chosen data set, fetching it first where it is missing and has a public address."""
+    """Open the chosen data set, fetching it first where it is missing and has a public address.
+
+    Raises:
+        PipelineError: it is not there, is not what params.yaml says, or lacks a class that `prepare.classes` names.
+    """
+    source = _open(settings)
+    wanted = settings.prepare.classes
+    return source if wanted is None else keep_classes(source, wanted, settings.path)
+
+
+def _open(settings: Settings) -> Source:
     dataset = settings.source
     root = own_folder() / expanded(settings.prepare.data_root)
     if isinstance(dataset, Objects):
