@@ -35,10 +35,10 @@ def keep_classes(source: Source, wanted: Sequence[str], where: str) -> Source:
 
 def _some(part: Part, kept: list[int]) -> Part:
     rows = np.flatnonzero(np.isin(part.labels, kept))
-    groups = None if part.groups is None else [part.groups[row] for row in rows]
+    groups = None if part.groups is None else [part.groups[row] for row in rows.tolist()]
 
     def read(indices: np.ndarray) -> Batch:
         return part.read(rows[indices])
 
     labels = np.searchsorted(kept, part.labels[rows]).astype(np.int64)
-    return Part(labels, [part.ids[row] for row in rows], read, groups)
+    return Part(labels, [part.ids[row] for row in rows.tolist()], read, groups)
