@@ -243,6 +243,17 @@ def _from_elsewhere() -> list[Method]:
             "Tan & Le, EfficientNet, ICML 2019",
             f"{other}; mean over places",
         ),
+        Method(
+            "dinov2_vits14",
+            "DINOv2 ViT-S/14 features + SVM",
+            2023,
+            "pretrained",
+            "pretrained",
+            "pipeline.pretrained.dinov2_vits14",
+            "images resized → vision transformer that 142 million images taught without labels → token of the image → "
+            "linear SVM",
+            "Oquab et al., DINOv2: learning robust visual features without supervision, TMLR 2024",
+        ),
         *(_fine_tuned(f"resnet{n}_tuned", f"ResNet-{n} (ImageNet)", 2015, RESNET) for n in (18, 50)),
         _fine_tuned("efficientnet_lite0_tuned", "EfficientNet-Lite0", 2020, "Tan & Le, EfficientNet, ICML 2019"),
         *_from_earlier_runs(),

@@ -20,7 +20,7 @@ from pipeline.evaluation.scores import read_scores
 from pipeline.models.folder import ARRAYS, load
 from pipeline.networks.parts.layers import EuclideanRadialBasis
 from pipeline.pretrained import earlier_run, earlier_run_tuned, efficientnet_lite0_tuned, off_the_shelf
-from pipeline.pretrained.backbone import Body, Entry
+from pipeline.pretrained.backbone import Body, Entry, without_last
 from pipeline.pretrained.fine_tuning import FineTuned
 from pipeline.settings import Weights
 from pipeline.stages import (
@@ -288,5 +288,5 @@ def test_what_is_no_earlier_network_is_told(project: Path) -> None:
 
 
 def test_a_body_of_a_network_with_one_layer_is_its_entry() -> None:
-    body = Body(Entry(3, (2, 2), (0.0,) * 3, (1.0,) * 3), torch.nn.Linear(12, 4))
+    body = Body(Entry(3, (2, 2), (0.0,) * 3, (1.0,) * 3), without_last(torch.nn.Linear(12, 4)))
     assert body(torch.ones(2, 3, 2, 2)).shape == (2, 12)

@@ -23,7 +23,8 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import read_scores
 from pipeline.networks.parts.counting import count_parameters
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
-from pipeline.pretrained import off_the_shelf, remembered
+from pipeline.networks.parts.vision_transformer import Block, Size, VisionTransformer
+from pipeline.pretrained import dinov2_vits14, off_the_shelf, remembered
 from pipeline.pretrained.backbone import resized
 from pipeline.pretrained.efficientnet_lite0 import METHOD, ours
 from pipeline.pretrained.off_the_shelf import OffTheShelf, fold, normalised
@@ -138,6 +139,82 @@ def test_what_enters_the_last_layer_is_the_feature(key: str, dimensions: int, pr
     with torch.inference_mode():
         network.eval()((pixels - mean) / deviation)
     np.testing.assert_allclose(found, seen[0].numpy(), rtol=1e-3, atol=1e-4 * float(seen[0].max()))
+
+
+def test_a_transformers_blocks_compute_what_torchs_do() -> None:
+    """Torch's own layer has no factors behind its sums; they can be a part of the layers before them."""
+    torch.manual_seed(0)
+    ours = Block(48, heads=6).eval()
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    reference = torch.nn.TransformerEncoderLayer(
+        48, 6, 4 * 48, dropout=0, activation="gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=True
+    ).eval()
+    attention, mlp = ours.attn, ours.mlp
+    state = {
+        "self_attn.in_proj_weight": attention.qkv.weight,
+        "self_attn.in_proj_bias": attention.qkv.bias,
+        "self_attn.out_proj.weight": ours.ls1.gamma[:, None] * attention.proj.weight,
+        "self_attn.out_proj.bias": ours.ls1.gamma * attention.proj.bias,
+        "linear1.weight": mlp.fc1.weight,
+        "linear1.bias": mlp.fc1.bias,
+        "linear2.weight": ours.ls2.gamma[:, None] * mlp.fc2.weight,
+        "linear2.bias": ours.ls2.gamma * mlp.fc2.bias,
+    }
+    norms = {
+        f"{norm}.{kind}": getattr(getattr(ours, norm), kind)
+        for norm in ("norm1", "norm2")
+        for kind in ("weight", "bias")
+    }
+    reference.load_state_dict(state | norms)
+    tokens = torch.randn(2, 9, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(tokens), reference(tokens), rtol=1e-5, atol=1e-5)
+
+
+def test_a_transformer_takes_images_of_other_sizes_and_sees_where_patches_are() -> None:
+    torch.manual_seed(0)
+    network = VisionTransformer(Size(patch=4, grid=5, width=24, depth=2, heads=3)).eval()
+    torch.nn.init.normal_(network.pos_embed)
+    torch.nn.init.normal_(network.cls_token)
+    with torch.inference_mode():
+        torch.testing.assert_close(network._positions(5, 5).flatten(2)[0].T, network.pos_embed[0, 1:])
+        constant = network.pos_embed.clone()
+        network.pos_embed[:, 1:] = constant[:, 1:2]  # the same everywhere stays so, however it is stretched
+        stretched = network._positions(3, 8)
+        assert stretched.shape == (1, 24, 3, 8)
+        torch.testing.assert_close(
+            stretched, constant[0, 1].view(1, 24, 1, 1).expand_as(stretched), rtol=1e-4, atol=1e-5
+        )
+        network.pos_embed.copy_(constant)
+        image = torch.randn(1, 3, 20, 20)
+        swapped = image.clone()
+        swapped[..., :4, :4], swapped[..., 8:12, 8:12] = image[..., 8:12, 8:12], image[..., :4, :4]
+        assert (network(image) - network(swapped)).abs().max() > 1e-3
+        network.pos_embed.zero_()
+        torch.testing.assert_close(network(image), network(swapped), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(network(image), network(torch.nn.functional.pad(image, (0, 3, 0, 3))))
+
+
+def test_the_names_in_dinov2s_file_are_ours(project: Path) -> None:
+    """Its layout: four arrays, fourteen for each of twelve blocks, two at the end, and one that only teaching needs."""
+    block = {
+        "norm1.weight": [384], "norm1.bias": [384], "attn.qkv.weight": [1152, 384], "attn.qkv.bias": [1152],
+        "attn.proj.weight": [384, 384], "attn.proj.bias": [384], "ls1.gamma": [384], "norm2.weight": [384],
+        "norm2.bias": [384], "mlp.fc1.weight": [1536, 384], "mlp.fc1.bias": [1536], "mlp.fc2.weight": [384, 1536],
+        "mlp.fc2.bias": [384], "ls2.gamma": [384],
+    }  # fmt: skip
+    table = {"cls_token": [1, 1, 384], "pos_embed": [1, 1370, 384], "mask_token": [1, 384]}
+    table |= {"patch_embed.proj.weight": [384, 3, 14, 14], "patch_embed.proj.bias": [384]}
+    table |= {f"blocks.{number}.{name}": shape for number in range(12) for name, shape in block.items()}
+    table |= {"norm.weight": [384], "norm.bias": [384]}
+    torch.manual_seed(0)
+    arrays = {name: 0.02 * torch.randn(shape) for name, shape in table.items()}
+    chosen = dinov2_vits14.Settings(weights=at_hand(Path("dino.pth"), arrays), side=28, norm="none")
+    images = np.random.default_rng(0).integers(0, 256, (3, 20, 31, 3), dtype=np.uint8)
+    fitted = dinov2_vits14.fit(images, chosen, Context(0))
+    assert sum(array.size for name, array in fitted.items() if name.startswith("network.")) == 22_056_576 - 384
+    assert dinov2_vits14.transform(images, chosen, fitted, Context(0, training=True)).shape == (3, 384)
 
 
 def test_its_first_guess_is_right_on_photographs() -> None:
@@ -329,6 +406,10 @@ def test_a_file_is_fetched_once_and_checked(project: Path) -> None:
         (
             {"pretrained": ["vgg16_imagenet"], "vgg16_imagenet.features.side": 256},
             ["vgg16_imagenet.features.side", "256"],
+        ),
+        (
+            {"pretrained": ["dinov2_vits14"], "dinov2_vits14.features.side": 100},
+            ["dinov2_vits14.features.side", "100", "multiple of 14"],
         ),
         ({f"{KEY}.features.side": 16}, ["efficientnet_lite0.features.side", "16"]),
         ({f"weights.{KEY}.sha256": "abc"}, ["weights.efficientnet_lite0.sha256", "abc"]),

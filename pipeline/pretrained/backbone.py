@@ -53,9 +53,9 @@ class Body(nn.Module):
     """All of a network but its last layer, behind an Entry: pixels in, activations out."""
 
     def __init__(self, entry: Entry, network: nn.Module) -> None:
-        """The network is changed: it loses its last layer."""
+        """network: without its last layer."""
         super().__init__()
-        self.entry, self.network = entry, without_last(network)
+        self.entry, self.network = entry, network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Float (B, 1 or 3, H, W) from 0 to 255 → (B, D)."""
@@ -89,33 +89,38 @@ class Published(Backbone):
     """An architecture of which somebody publishes weights.
 
     Attributes:
-        build: makes the network for images of a side; its last full layer is left out.
+        build: makes the network for images of a side.
         named: from a name in the published file to ours.
         centre, spread: of pixels (0-255), by which it wants them normalised, of R, G, B; see Entry.
+        headed: whether it ends with a layer for its own classes, which is left out.
+        passed_over: names in the published file of what only teaching needs.
     """
 
     build: Callable[[int], nn.Module]
     named: Callable[[str], str]
     centre: tuple[float, float, float]
     spread: tuple[float, float, float]
+    headed: bool = True
+    passed_over: tuple[str, ...] = ()
 
     def load(self, weights: Weights, side: int | None) -> Body:
         """See Backbone; the last layer's weights, which know other classes, are left out."""
         assert side is not None
         network = self.build(side)
         found = read_weights(weights)
-        renamed = {self.named(name): value for name, value in found.items() if not name.endswith("num_batches_tracked")}
-        fit_into(network, renamed, weights.file)
-        return Body(self._entry(side), network)
+        wanted = [name for name in found if not name.endswith(("num_batches_tracked", *self.passed_over))]
+        fit_into(network, {self.named(name): found[name] for name in wanted}, weights.file)
+        return self._body(side, network)
 
     def empty(self, side: int | None, arrays: Mapping[str, torch.Tensor]) -> Body:
         """See Backbone; on no device, since a start would be overwritten."""
         assert side is not None
         with torch.device("meta"):
-            return Body(self._entry(side), self.build(side))
+            return self._body(side, self.build(side))
 
-    def _entry(self, side: int) -> Entry:
-        return Entry(3, side, self.centre, self.spread)
+    def _body(self, side: int, network: nn.Module) -> Body:
+        entry = Entry(3, side, self.centre, self.spread)
+        return Body(entry, without_last(network) if self.headed else network)
 
 
 def without_last(network: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.models.folder import ARRAYS, load
 from pipeline.models.network import Network
-from pipeline.pretrained.backbone import Backbone, Body, Entry
+from pipeline.pretrained.backbone import Backbone, Body, Entry, without_last
 from pipeline.pretrained.weights import check_digest, locate
 from pipeline.settings import Compute, Weights
 from pipeline.training.tasks import build
@@ -27,7 +27,7 @@ class Described(Body):
 
     def __init__(self, entry: Entry, network: torch.nn.Module, architecture: torch.Tensor) -> None:
         """architecture: JSON as bytes."""
-        super().__init__(entry, network)
+        super().__init__(entry, without_last(network))
         self.register_buffer(ARCHITECTURE, architecture)
 
 
