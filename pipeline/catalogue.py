@@ -244,6 +244,18 @@ def _from_elsewhere() -> list[Method]:
             f"{other}; mean over places",
         ),
         Method(
+            "efficientnet_lite0_fv",
+            "EfficientNet-Lite0 Fisher vector + SVM",
+            2015,
+            "pretrained",
+            "pretrained",
+            "pipeline.pretrained.efficientnet_lite0_fv",
+            "images of several sizes → last maps of EfficientNet-Lite0 as ImageNet taught it → PCA → mixture of "
+            "Gaussians → improved Fisher vector → linear SVM",
+            "Cimpoi, Maji & Vedaldi, Deep filter banks for texture recognition and segmentation, CVPR 2015",
+            "EfficientNet-Lite0 of 2019 in the place of VGG; two sizes of an image in the place of ten",
+        ),
+        Method(
             "dinov2_vits14",
             "DINOv2 ViT-S/14 features + SVM",
             2023,

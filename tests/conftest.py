@@ -61,6 +61,10 @@ TINY: dict[str, Any] = {
     "pretrained": [],
     "fine_tuned": [],
     "efficientnet_lite0.features.side": 32,
+    **{
+        f"efficientnet_lite0_fv.features.{name}": value
+        for name, value in {"sides": [64, 96], "gaussians": 2, "iterations": 2, "sample": 500, "dimensions": 8}.items()
+    },
     "efficientnet_lite0_tuned.side": 32,
     **{
         f"{key}.{name}": 1

@@ -24,7 +24,7 @@ from pipeline.evaluation.scores import read_scores
 from pipeline.networks.parts.counting import count_parameters
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
 from pipeline.networks.parts.vision_transformer import Block, Size, VisionTransformer
-from pipeline.pretrained import dinov2_vits14, off_the_shelf, remembered
+from pipeline.pretrained import dinov2_vits14, efficientnet_lite0_fv, fisher_of_maps, off_the_shelf, remembered
 from pipeline.pretrained.backbone import resized
 from pipeline.pretrained.efficientnet_lite0 import METHOD, ours
 from pipeline.pretrained.off_the_shelf import OffTheShelf, fold, normalised
@@ -276,6 +276,50 @@ def test_images_keep_their_ratio_and_stay_in_range() -> None:
     assert larger.min() >= 0
     assert larger.max() <= 255  # bicubic curves overshoot at edges
     assert resized(pixels, 20) is pixels
+
+
+def test_fisher_vectors_of_maps_are_those_of_their_places(
+    project: Path, exact: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fisher_of_maps, "pick_precision", lambda wanted, device: torch.float32)
+    chosen = (
+        settings.load().feature("efficientnet_lite0_fv", "pretrained").model_copy(update={"regions": ["1x1", "2x1"]})
+    )
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    fitted = efficientnet_lite0_fv.fit(images, chosen, Context(0))
+    one, three = (efficientnet_lite0_fv.transform(images, chosen, fitted, Context(0, n, training=True)) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+    assert one.shape == (40, 3 * 2 * 2 * 8)
+
+    network = EfficientNetLite0(1000).eval()
+    fit_into(network, {ours(name): value for name, value in published().items() if "num_batches" not in name}, FILE)
+    seen = []
+    for side in (64, 96):
+        pixels = (resized(torch.from_numpy(images[:1]).permute(0, 3, 1, 2).float(), side) - 127) / 128
+        with torch.inference_mode():
+            maps = network.blocks(network.stem(pixels))
+        seen.append(maps[0].flatten(1).T.numpy())
+    points = (np.concatenate(seen) - fitted["pca_mean"]) @ fitted["pca_basis"]
+    assert len(points) == 2 * 2 + 3 * 3
+    mixture = [fitted[name] for name in ("weights", "means", "variances")]
+    whole = one[0, :32].astype(np.float64)
+    np.testing.assert_allclose(whole / np.linalg.norm(whole), fisher_vector(points, mixture), atol=0.01)
+
+
+def fisher_vector(points: np.ndarray, mixture: list[np.ndarray]) -> np.ndarray:
+    """Sánchez et al. 2013, equations 16 to 18, written down."""
+    weights, means, variances = (array.astype(np.float64) for array in mixture)
+    logs = np.log(weights) - 0.5 * (np.log(2 * np.pi * variances) + (points[:, None] - means) ** 2 / variances).sum(
+        axis=2
+    )
+    gamma = np.exp(logs - logs.max(axis=1, keepdims=True))
+    gamma /= gamma.sum(axis=1, keepdims=True)
+    away = (points[:, None] - means) / np.sqrt(variances)
+    first = (gamma[..., None] * away).sum(axis=0) / (len(points) * np.sqrt(weights)[:, None])
+    second = (gamma[..., None] * (away**2 - 1)).sum(axis=0) / (len(points) * np.sqrt(2 * weights)[:, None])
+    vector = np.concatenate([first.ravel(), second.ravel()])
+    rooted = np.sign(vector) * np.sqrt(np.abs(vector))
+    return np.asarray(rooted / np.linalg.norm(rooted))
 
 
 # ---------------------------------------------------------------------------------------------------- remembering

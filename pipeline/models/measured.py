@@ -37,7 +37,7 @@ CODE: dict[str, tuple[str, ...]] = {
     "feature": ("augmentation", "classifiers", "descriptors", "encoding", "features/extraction.py",
                 "models/feature_svm.py", "models/feature_vectors.py"),
     "matcher": ("descriptors", "models/matcher.py"),
-    "pretrained": ("augmentation", "classifiers", "features/extraction.py", "models/feature_svm.py",
+    "pretrained": ("augmentation", "classifiers", "encoding", "features/extraction.py", "models/feature_svm.py",
                    "models/feature_vectors.py", "networks", "pretrained"),
     "network": ("augmentation", "networks/parts", "training", "models/network.py"),
     "fine_tuned": ("augmentation", "networks", "pretrained", "training", "models/network.py"),

@@ -83,7 +83,7 @@ class OffTheShelf:
     def _describe(self, images: np.ndarray, settings: Chosen, codebook: Codebook, context: Context) -> np.ndarray:
         device = pick_device(context.device)
         precision = pick_precision("auto", device)
-        body = self._ready(settings, codebook, device)
+        body = filled(self.backbone, settings.side, codebook, device)
 
         def work(part: slice) -> np.ndarray:
             pixels = torch.tensor(images[part], device=device).permute(0, 3, 1, 2).float()
@@ -97,15 +97,17 @@ class OffTheShelf:
         with one_thread_each():
             return np.concatenate(list(threads(work, parts, context.workers)))
 
-    def _ready(self, settings: Chosen, codebook: Codebook, device: torch.device) -> Body:
-        arrays = {name: torch.from_numpy(value) for name, value in codebook.items()}
-        body = self.backbone.empty(settings.side, arrays)
-        body.load_state_dict(arrays, strict=False, assign=True)
-        for module in body.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.num_batches_tracked = None  # it counts what is learned from
-        folded: Body = fold(body.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore
-        return folded
+
+def filled(backbone: Backbone, side: int | None, codebook: Codebook, device: torch.device) -> Body:
+    """A body with the weights that a codebook holds, ready to compute."""
+    arrays = {name: torch.from_numpy(value) for name, value in codebook.items()}
+    body = backbone.empty(side, arrays)
+    body.load_state_dict(arrays, strict=False, assign=True)
+    for module in body.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.num_batches_tracked = None  # it counts what is learned from
+    folded: Body = fold(body.eval()).to(device).to(memory_format=torch.channels_last)  # type: ignore
+    return folded
 
 
 @contextmanager
