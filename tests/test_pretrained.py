@@ -21,6 +21,7 @@ from pipeline.context import Context
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import read_scores
+from pipeline.evaluation.summary import leaderboard
 from pipeline.networks.parts.counting import count_parameters
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
 from pipeline.networks.parts.vision_transformer import Block, Size, VisionTransformer
@@ -542,7 +543,24 @@ def test_images_that_it_saw_are_no_win(project: Path) -> None:
     report.run()
     text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
     assert "its error says nothing about new photographs, and it wins nothing here" in text
+    assert "It has no place, since images of this data set were, or may have been, among those" in text
+    found = json.loads(layout.METRICS.read_text())["methods"]
+    assert found[KEY]["place"] is None
+    assert not found[KEY]["tied_with_best"]
+    assert sorted(found[key]["place"][0] for key in ("hog", "lenet5")) != [2, 2]
+    assert [row["method"] for row in leaderboard(json.loads(layout.METRICS.read_text()))][-1] == KEY
+    assert "| saw these images | " in layout.SUMMARY.read_text(encoding="utf-8")
     assert "It errs less than" not in text
+
+
+def test_where_weights_come_from_is_on_the_page(project: Path) -> None:
+    edit(project, {f"weights.{KEY}.licence": None})
+    fake_results(project, ["a", "b"], {"hog": 0.5, KEY: 1.0})
+    evaluate.run()
+    report.run()
+    text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
+    assert "it learned before from ImageNet: 1,281,167 photographs" in text
+    assert "ICML 2019; licence: unknown. " in text
 
 
 def test_alone_it_says_what_is_missing(project: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 7  # of metrics.json
+VERSION = 8  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 
 
@@ -28,8 +28,9 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
     """What metrics.json holds.
 
     Errors on test are means over seeds where there are several (`seeds`); all else is of the seed of the results.
-    `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py).
-    `tied_with_best`: no test tells it from the method with the lowest test error.
+    `place`: the first and the last place that a method may have, as far as paired tests can tell (significance.py);
+    null for one whose weights learned from images of this data set, which is compared with none.
+    `tied_with_best`: no test tells it from the method with the lowest test error among those that have a place.
     `calibration`: what its probabilities are worth (confidence.py), in percent.
     `learned_from`: of a method whose features were learned from other images, which ones.
 
@@ -42,22 +43,23 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
     val, test = outcome.splits["val"].labels, outcome.splits["test"].labels
     runs = over_seeds.runs_of(outcome, settings.seed)
     wrong = {key: one.wrong for key, one in runs.items()}
-    p_values = significance.pairwise(wrong)
-    places = significance.places(wrong, p_values, 1 - confidence)
-    best = min(wrong, key=lambda key: significance.mean_error(wrong[key]))
+    fair = {key: one for key, one in wrong.items() if not (_elsewhere(key) and _saw_these(settings, key))}
+    p_values = significance.pairwise(fair)
+    places = significance.places(fair, p_values, 1 - confidence)
+    best = min(fair, key=lambda key: significance.mean_error(fair[key]), default=None)
     methods = {}
     for result in outcome.results:
         key = result.method.key
         on_val = metrics.ranks(result.scores["val"], val)
-        p_value = 1.0 if key == best else p_values[key, best]
+        p_value = 1.0 if key == best else p_values.get((key, str(best)))
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
             "val": {**errors_of(on_val, classes, confidence), **balanced_of(on_val, val, classes, confidence)},
             "test": over_seeds.errors_on_test(runs[key], test, classes, confidence),
-            "place": list(places[key]),
-            "p_equal_to_best": round(p_value, 6),
-            "tied_with_best": p_value >= 1 - confidence,
+            "place": list(places[key]) if key in places else None,
+            "p_equal_to_best": None if p_value is None else round(p_value, 6),
+            "tied_with_best": p_value is not None and p_value >= 1 - confidence,
             "calibration": described(confidences[key]),
             "cost": _cost(result.cost),
             "learned_from": _learned_from(settings, key),
@@ -88,7 +90,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
 
 def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
     """Which other images a method learned from, under which licence, and whether images like these were among them."""
-    if catalogue.BY_KEY[key].era != "pretrained":
+    if not _elsewhere(key):
         return None
     weights = settings.weights_of(key)
     return {
@@ -97,6 +99,11 @@ def _learned_from(settings: Settings, key: str) -> dict[str, Any] | None:
         "citation": weights.citation,
         "saw_these": _saw_these(settings, key),
     }
+
+
+def _elsewhere(key: str) -> bool:
+    """Whether a method learned from other images before."""
+    return catalogue.BY_KEY[key].era == "pretrained"
 
 
 def _saw_these(settings: Settings, key: str) -> bool:
@@ -175,7 +182,7 @@ def _cost(cost: Cost) -> dict[str, Any]:
 
 
 def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a method, best test error first."""
+    """One row a method, best test error first; behind all others those without a place, which saw such images."""
     rows = [
         {
             "method": key,
@@ -184,8 +191,8 @@ def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             "era": values["era"],
             **{f"test_{name}": value for name, value in values["test"].items()},
             **{f"val_{name}": value for name, value in values["val"].items()},
-            "first_place": values["place"][0],
-            "last_place": values["place"][1],
+            "first_place": values["place"] and values["place"][0],
+            "last_place": values["place"] and values["place"][1],
             "tied_with_best": values["tied_with_best"],
             "ece": values["calibration"]["ece_after"],
             f"answered_at_{SURE}": values["calibration"][AT_LEAST]["answered"],
@@ -193,7 +200,7 @@ def leaderboard(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for key, values in summary["methods"].items()
     ]
-    return sorted(rows, key=lambda row: row["test_top1_error"])
+    return sorted(rows, key=lambda row: (row["first_place"] is None, row["test_top1_error"]))
 
 
 def titled(key: str, views: int) -> str:

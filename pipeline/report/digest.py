@@ -113,6 +113,8 @@ def _cells(row: dict[str, Any], skewed: bool) -> list[str]:
 
 def _place(row: dict[str, Any]) -> str:
     first, last = row["first_place"], row["last_place"]
+    if first is None:
+        return "saw these images"
     return str(first) if first == last else f"{first}–{last}"
 
 

@@ -15,15 +15,15 @@ class Weights(Section):
     `package`: the Python package that brings the file along; else the file lies in weights/, where it is fetched to
     from `url`. `file` may also be the name of a folder there: a network of an earlier run, copied from models/.
     `sha256`: all of its digits or at least the first eight, which publishers write into files' names; of a folder
-    those of its arrays.safetensors.
-    `saw`: the data sets of params.yaml whose images were, all or in part, among those that the weights learned from.
+    those of its arrays.safetensors. `licence`: null, where it is not known. `saw`: the data sets of params.yaml whose
+    images were, all or in part, among those that the weights learned from.
     """
 
     package: str | None
     url: str | None
     file: Annotated[str, Field(pattern=r"^[^./\\][^/\\]*$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-    licence: str
+    licence: str | None
     citation: str
     learned_from: str
     saw: list[str]
