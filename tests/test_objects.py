@@ -22,7 +22,7 @@ def objects(per_class: int = 2, **dials: float) -> Objects:
 
 
 def compute(workers: int = 1) -> Compute:
-    return Compute(device="cpu", workers=workers, backend="loky")
+    return Compute(device="cpu", workers=workers, backend="loky", scheduler=None)
 
 
 def test_twenty_kinds_and_each_can_be_drawn_at_full_dials() -> None:

@@ -80,6 +80,11 @@ class Measuring:
         }
         return Measuring(step, settings, labelled, test, recipes, folders)
 
+    @property
+    def key(self) -> str:
+        """Of the method."""
+        return self.recipes[-1].key
+
     def sizes(self) -> list[int]:
         """Ascending."""
         images = self.labelled.images
@@ -111,7 +116,7 @@ class Measuring:
         Raises:
             PipelineError: a fit fails.
         """
-        scratch = next(iter(self.folders.values())) / "images"
+        scratch = next(iter(self.folders.values())) / f"images-{one.size}-{one.seed}"
         data = self.labelled.draw(one.size, one.seed, scratch)
         found: dict[str, Measured] = {}
         for recipe in self.recipes:
@@ -144,7 +149,11 @@ def measured(measuring: Measuring, fits: Sequence[Fit]) -> Iterator[Point]:
     Args:
         fits: of each seed the largest first.
     """
-    key, labels = measuring.recipes[-1].key, measuring.test.labels
+    key, labels = measuring.key, measuring.test.labels
+    if measuring.settings.compute.backend == "dask":
+        from pipeline.cluster.spread import fit_side_by_side
+
+        fit_side_by_side(measuring, fits)
     larger: dict[str, Measured] = {}
     seed = None
     for number, one in enumerate(fits):

@@ -29,7 +29,7 @@ def describe(
     advance: Advance = quiet,
 ) -> np.ndarray:
     """The feature of images, (n, D); see features.base.Feature.transform."""
-    context = Context(recipe.seed, compute.worker_count, compute.backend, advance, training, compute.device)
+    context = Context(recipe.seed, compute.worker_count, compute.joblib, advance, training, compute.device)
     found: np.ndarray = recipe.method.load().transform(images, recipe.settings.features, codebook, context)
     return found
 
@@ -39,7 +39,7 @@ def learn_codebook(recipe: Recipe, data: TrainingData, compute: Compute) -> tupl
     started = time.perf_counter()
     images = data.train.images
     with progress.bar(f"codebook {recipe.key}", len(images)) as bar:
-        context = Context(recipe.seed, compute.worker_count, compute.backend, bar.advance)
+        context = Context(recipe.seed, compute.worker_count, compute.joblib, bar.advance)
         codebook: Codebook = recipe.method.load().fit(images, recipe.settings.features, context)
     return codebook, time.perf_counter() - started
 
@@ -61,6 +61,15 @@ def extract(
     describe(recipe, codebook, rows["train"].images(slice(0, 2)), compute)
     seconds = {}
     with progress.bar(f"features {recipe.key}", sum(len(images) for images in rows.values())) as bar:
+        if compute.backend == "dask":
+            from pipeline.cluster.spread import Elsewhere
+
+            elsewhere = Elsewhere(recipe, codebook, shards.folder / "elsewhere")
+            seconds = elsewhere.compute(rows, compute, bar.advance)
+            for name, images in rows.items():
+                shards.write(name, elsewhere.vectors(name), len(images), lambda count: None)
+            shards.publish(target, list(rows))
+            return seconds["train"]
         for name, images in rows.items():
 
             def vectors(part: slice, name: str = name, images: Rows = images) -> np.ndarray:

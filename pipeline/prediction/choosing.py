@@ -12,7 +12,7 @@ from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 from pipeline.settings.sentences import check_names
 
-ANYWHERE = Compute(device="auto", workers="auto", backend="loky")  # where there is no params.yaml
+ANYWHERE = Compute(device="auto", workers="auto", backend="loky", scheduler=None)  # where there is no params.yaml
 
 
 def cards_below(folder: Path) -> dict[str, Card]:

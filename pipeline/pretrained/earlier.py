@@ -19,7 +19,7 @@ from pipeline.settings import Compute, Weights
 from pipeline.training.tasks import build
 
 ARCHITECTURE = "architecture"  # among a body's arrays: how its network is built, so that it can be built again
-CPU = Compute(device="cpu", workers=1, backend="threading")
+CPU = Compute(device="cpu", workers=1, backend="threading", scheduler=None)
 
 
 class Described(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
@@ -36,11 +36,27 @@ class Evaluation(Section):
 
 
 class Compute(Section):
-    """What the machine is used with; none of it changes a score on the same device."""
+    """What the machine is used with; none of it changes a score on the same device.
+
+    `backend`: joblib's, or dask, which also knows other machines. `scheduler`: of Dask, an address or the file that it
+    writes; null: processes of this machine.
+    """
 
     device: Literal["auto", "cpu", "cuda"]
     workers: Literal["auto"] | Positive
-    backend: Literal["loky", "multiprocessing", "threading"]
+    backend: Literal["loky", "multiprocessing", "threading", "dask"]
+    scheduler: str | None
+
+    @model_validator(mode="after")
+    def _scheduler_is_dasks(self) -> Compute:
+        if self.scheduler is not None and self.backend != "dask":
+            raise ValueError(f"`scheduler` is for `backend: dask`, which is {self.backend}; change one of them")
+        return self
+
+    @property
+    def joblib(self) -> str:
+        """The backend for what this process shares out by itself."""
+        return "loky" if self.backend == "dask" else self.backend
 
     @property
     def worker_count(self) -> int:

@@ -27,7 +27,7 @@ def open_objects(settings: Objects, seed: int, compute: Compute) -> Source:
                 (split_seed, indices[at : at + TASK], labels[indices[at : at + TASK]], size, settings.dials)
                 for at in range(0, len(indices), TASK)
             ]
-            drawn = list(processes(draw, tasks, compute.worker_count, compute.backend))
+            drawn = list(processes(draw, tasks, compute.worker_count, compute.joblib))
             return Batch(np.concatenate(drawn))
 
         ids = [f"{split}/{NAMES[label]}/{index:06d}" for index, label in enumerate(labels)]

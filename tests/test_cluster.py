@@ -1,0 +1,252 @@
+"""Work that Dask's workers do: the same bytes, whoever does it and whoever is killed; and who can't do it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from pipeline import layout, settings
+from pipeline.cluster import connection, spread
+from pipeline.cluster.connection import connected
+from pipeline.errors import PipelineError
+from pipeline.features import extraction
+from pipeline.settings import Compute
+from pipeline.stages import codebook, curve, features, prepare
+from tests.conftest import edit, pipeline
+
+pytest.importorskip("distributed", reason="Dask is not installed")
+
+DASK = {"compute.backend": "dask", "compute.workers": 2, "compute.device": "cpu"}
+
+
+def compute(**changes: Any) -> Compute:
+    """Two workers on this machine."""
+    return Compute(device="cpu", workers=2, backend="dask", scheduler=None).model_copy(update=changes)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (extraction, spread):
+        monkeypatch.setattr(module, "SHARD", 24)
+
+
+def vectors_of(key: str) -> dict[str, bytes]:
+    """What the stage leaves, but for its seconds."""
+    return {path.name: path.read_bytes() for path in sorted((layout.FEATURES / key).glob("*.npy"))}
+
+
+# ---------------------------------------------------------------------------------------------------- shards
+
+
+def test_features_are_the_same_though_a_worker_is_killed(
+    project: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []})
+    prepare.run()
+    codebook.run("sift_fv")
+    features.run("sift_fv")
+    expected = vectors_of("sift_fv")
+    assert expected.keys() == {"train.npy", "val.npy"}
+    edit(project, DASK)
+    killed: list[int] = []
+    submit = connection.Workers.submit
+
+    def submit_and_kill(workers: connection.Workers, *arguments: Any) -> Any:
+        if not killed:  # while the first shards are computed
+            pids = list(workers.client.run(os.getpid).values())
+            killed.append(pids[0])
+            psutil.Process(pids[0]).kill()
+        return submit(workers, *arguments)
+
+    monkeypatch.setattr(connection.Workers, "submit", submit_and_kill)
+    features.run("sift_fv")
+    assert killed
+    assert vectors_of("sift_fv") == expected
+    assert json.loads((layout.FEATURES / "sift_fv" / "cost.json").read_text())["training_seconds"] > 0
+
+
+def test_shards_that_are_there_are_not_computed_again(
+    project: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project, {"features": ["color_histogram"], "fusions": [], "networks": []} | DASK)
+    prepare.run()
+    codebook.run("color_histogram")
+    monkeypatch.setattr(extraction.Shards, "publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        features.run("color_histogram")
+    monkeypatch.undo()
+    os.chdir(project)
+    for module in (extraction, spread):
+        monkeypatch.setattr(module, "SHARD", 24)
+    monkeypatch.setattr(connection.Workers, "submit", lambda *arguments: pytest.fail("computed again"))
+    features.run("color_histogram")
+    assert len(np.load(layout.FEATURES / "color_histogram" / "val.npy")) == 60
+
+
+# ---------------------------------------------------------------------------------------------------- fits
+
+
+def test_fits_of_a_curve_are_the_same_side_by_side(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest size has too few images to choose by, so it waits for what the larger one chose."""
+    wanted = {
+        "curve.methods": ["hog"],
+        "curve.sizes": [60, 180],
+        "curve.seeds": [0, 1],
+        "features": ["hog"],
+        "fusions": [],
+    }
+    edit(project, wanted | {"networks": [], "compute.device": "cpu"})
+    prepare.run()
+    curve.run("hog")
+    expected = results_of("hog")
+    assert [row["tuned"] for row in expected[0]] == [True, False, True, False]
+    edit(project, DASK)
+    for folder in (layout.WORK / "curve").glob("*"):
+        for path in folder.glob("*"):
+            path.unlink()
+    curve.run("hog")
+    found = results_of("hog")
+    assert found[0] == expected[0]
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def results_of(key: str) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """A curve's fits without what time they took, and the ranks."""
+    rows = json.loads((layout.curve_of(key) / "fits.json").read_text())
+    for row in rows:
+        del row["train_seconds"], row["predict_ms"]
+    with np.load(layout.curve_of(key) / "ranks.npz") as arrays:
+        return rows, arrays["test"]
+
+
+# ---------------------------------------------------------------------------------------------------- what goes wrong
+
+
+def die() -> None:
+    """A task that needs more memory than there is ends like this."""
+    os._exit(1)
+
+
+def test_a_task_that_kills_its_workers_is_told() -> None:
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        connected(compute(workers=1)) as workers,
+        pytest.raises(PipelineError, match="each of them was killed: it may need more memory"),
+    ):
+        workers.gather([workers.submit(die)], lambda nothing: None)
+
+
+def fail(path: str) -> None:
+    """As a full disk does."""
+    raise PipelineError(f"{path}: cannot be written (No space left on device)")
+
+
+def test_what_a_task_says_comes_back() -> None:
+    with connected(compute(workers=1)) as workers:
+        done: list[str] = []
+        failed = workers.gather([workers.submit(fail, "/x"), workers.submit(str, 3)], done.append)
+    assert [str(error) for error in failed] == ["/x: cannot be written (No space left on device)"]
+    assert done == ["3"]
+
+
+def test_a_scheduler_that_is_not_there_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "TIMEOUT", "1s")
+    for scheduler, words in (
+        ("tcp://127.0.0.1:9", "no Dask scheduler of this version answers there"),
+        ("scheduler.json", "there is no such file"),
+    ):
+        with pytest.raises(PipelineError, match=words), connected(compute(scheduler=scheduler)):
+            pytest.fail("connected")
+
+
+def wait_for_ever() -> None:
+    """A long task."""
+    threading.Event().wait()
+
+
+def test_a_scheduler_elsewhere_is_found_and_its_loss_is_told(project: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    start = [sys.executable, "-m"]
+    scheduler = subprocess.Popen([*start, "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"])
+    worker = subprocess.Popen([*start, "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"])
+    try:
+        with connected(compute(scheduler=address)) as workers:
+            assert workers.address == address
+            done: list[int] = []
+            assert workers.gather([workers.submit(len, "abc")], done.append) == []
+            assert done == [3]
+            futures = [workers.submit(wait_for_ever)]
+            scheduler.kill()
+            with pytest.raises(PipelineError, match=rf"the Dask scheduler at {address} is gone; start it again"):
+                workers.gather(futures, done.append)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"missing": "No module named 'pipeline'"}, "lacks this project"),
+        ({"token": ""}, "can't see .*; put the project on storage that all workers share"),
+        ({"numpy": "1.0"}, r"has numpy 1\.0, and here it is"),
+        ({"this project's code": "0"}, "has this project's code 0, and here it is"),
+    ],
+)
+def test_a_worker_that_can_not_do_it_is_told(answer: dict[str, str], words: str, tmp_path: Path) -> None:
+    own = connection._itself()
+    connection._compare("tcp://1.2.3.4:5", own | {"token": "a"}, own, "a", tmp_path)
+    with pytest.raises(PipelineError, match=rf"worker tcp://1\.2\.3\.4:5 {words}"):
+        connection._compare("tcp://1.2.3.4:5", own | {"token": "a"} | answer, own, "a", tmp_path)
+
+
+def test_wrong_settings_are_one_sentence(project: Path) -> None:
+    edit(project, {"compute.scheduler": "tcp://127.0.0.1:8786"})
+    done = pipeline(project, "prepare")
+    assert done.returncode == 1
+    assert "`compute`: `scheduler` is for `backend: dask`, which is loky" in done.stderr
+
+
+def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(PipelineError, match="the package distributed is not installed"), connected(compute()):
+        pytest.fail("connected")
+
+
+def test_nothing_large_travels(project: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed.protocol.pickle import dumps
+
+    edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []})
+    prepare.run()
+    codebook.run("sift_fv")
+    edit(project, DASK)
+    sizes = []
+    submit = connection.Workers.submit
+
+    def measured(workers: connection.Workers, *arguments: Any) -> Any:
+        sizes.append(len(dumps(arguments)))
+        return submit(workers, *arguments)
+
+    monkeypatch.setattr(connection.Workers, "submit", measured)
+    features.run("sift_fv")
+    assert len(sizes) == 13
+    assert max(sizes) < 5000
+    assert settings.load().compute.joblib == "loky"
