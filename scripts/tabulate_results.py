@@ -36,6 +36,7 @@ WHAT = {
     "fusions",
     "networks",
     "pretrained",
+    "fine_tuned",
     "ablate.networks",
     "curve.methods",
 }  # runs, not how
@@ -74,9 +75,9 @@ def sizes() -> str:
     return _side_by_side({f"{rows[0]['train']:,}": rows for rows in [*limited, everything]})
 
 
-def curve(dataset: str) -> str:
+def curve(dataset: str, name: str = "curve") -> str:
     """Mean top-1 errors over seeds by the number of labelled images, with the deviation between seeds."""
-    rows = _rows(dataset, "curve")
+    rows = _rows(dataset, name)
     sizes, keys = sorted({row["n"] for row in rows}), {row["method"] for row in rows}
     lines = [["method", *(f"{size:,}" for size in sizes)]]
     for method in _in_order(keys):
@@ -126,7 +127,11 @@ def ablation() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     **{name: partial(leaderboard, name) for name in DATASETS},
-    **{f"curve-{name}": partial(curve, name) for name in DATASETS if (PUBLISHED / name / "curve.json").exists()},
+    **{
+        path.stem.replace("curve", f"curve-{name}", 1): partial(curve, name, path.stem)
+        for name in DATASETS
+        for path in sorted((PUBLISHED / name).glob("curve*.json"))
+    },
     "sizes": sizes,
     "others": others,
     "trust": trust,
