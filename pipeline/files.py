@@ -107,3 +107,9 @@ def size_of(folder: Path) -> int:
     if folder.is_file():
         return folder.stat().st_size
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Claim disk space for an open file, where the system can (not on macOS)."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)

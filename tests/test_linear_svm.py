@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_classification
 from sklearn.svm import LinearSVC
 
-from pipeline.classifiers import products
+from pipeline import layout
+from pipeline.classifiers import linear_svm, products, room
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.selection import Selection
 from pipeline.classifiers.vectors import TILE, Coded, Dense, Scaling, finite
 from pipeline.encoding.product_quantization import fit_product_quantizer
+from pipeline.errors import PipelineError
 from tests.conftest import DEVICES
 
 
@@ -190,6 +194,38 @@ def test_half_precision_and_the_device_path_reach_the_same_solution(
     solver = Solver(half, y, 10)
     solver._products = products.DeviceProducts(half, solver._scaling, device)
     np.testing.assert_allclose(solver.solve(0.1, tolerance=1e-3).objective, on_cpu.objective, rtol=2e-3)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_classes_in_parts_reach_the_same_solution(
+    digits: tuple[np.ndarray, np.ndarray], on_disk: bool, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three steps of four, four and two classes, their state in memory or in a file without a name."""
+    x, y = digits
+    whole = Solver(Dense(x), y, 10)
+    expected = [whole.solve(c, 2.0, tolerance=1e-3) for c in (0.1, 1.0)]
+    monkeypatch.setattr(linear_svm, "TOGETHER", 4 * (linear_svm.BY_IMAGE * len(x) + linear_svm.BY_NUMBER * x.shape[1]))
+    if on_disk:
+        monkeypatch.setattr(room, "IN_MEMORY", 100)
+    parts = Solver(Dense(x), y, 10)
+    assert isinstance(parts._margins, np.memmap) == on_disk
+    assert [len(part) for part in parts._parts(np.arange(10))] == [4, 4, 2]
+    for c, before in zip((0.1, 1.0), expected, strict=True):
+        found = parts.solve(c, 2.0, tolerance=1e-3)
+        np.testing.assert_allclose(found.objective, before.objective, rtol=2e-3)
+        np.testing.assert_allclose(found.weights, before.weights, atol=0.02 * np.abs(before.weights).max())
+        assert found.passes > before.passes
+    assert not list(layout.WORK.glob("*"))  # nothing is left of the file, though the process goes on
+
+
+def test_room_that_a_disk_does_not_have_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(room, "IN_MEMORY", 100)
+    monkeypatch.setattr(room, "reserve", full)
+    with pytest.raises(PipelineError, match=r"the SVM needs 4e-06 GB there while it is fitted \(No space left"):
+        room.zeros((1000,), np.float32)
 
 
 # ------------------------------------------------------------------------------------------ preconditioner

@@ -17,16 +17,21 @@ minimum from below; Σ yᵢ αᵢ (xᵢ, 1) = (w, b) − ∇P falls out of the g
 
 The bound is safe rather than tight: near the minimum P − D is about ½ |∇P|², as if all directions were as flat as the
 regulariser alone makes them. P itself is usually ten times nearer to its minimum.
+
+Of many classes and images, so many classes take each step together as memory allows; what is known of all of them lies
+on disk (`room`). Classes don't depend on each other, so this changes nothing but how often the vectors are read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from pipeline.classifiers import room
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.products import Products, products
 from pipeline.classifiers.vectors import Scaling, Vectors
@@ -36,8 +41,11 @@ MAX_CG = 50
 MAX_HALVINGS = 20
 BIAS_STEPS = 8
 SUFFICIENT = 0.01  # share of the predicted decrease that a step must bring (Armijo)
+TOGETHER = 5 << 30  # bytes, within which classes take a step together
+BY_IMAGE, BY_NUMBER = 40, 80  # bytes that a class needs meanwhile, for each image and for each number of its weights
 ALIGNED = 4  # matrix products with a multiple of this many rows run faster
 CPU = torch.device("cpu")
+Costs = Callable[[np.ndarray], np.ndarray]  # signs → the weight of each image's loss
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,12 @@ class Solver:
         self._scaling = scaling or Scaling.of(vectors, workers)
         self._products: Products = products(vectors, self._scaling, device, workers)
         self._preconditioner = fit_preconditioner(vectors, self._scaling, device, workers)
-        self._signs = np.where(np.arange(classes)[:, None] == labels[None, :], np.float32(1), np.float32(-1))
-        self._points = np.zeros((classes, vectors.shape[1] + 1))
-        self._margins = np.zeros((classes, len(labels)), np.float32)
+        self._labels = labels
+        count, dimension = vectors.shape
+        self._together = max(ALIGNED, TOGETHER // (BY_IMAGE * count + BY_NUMBER * dimension) // ALIGNED * ALIGNED)
+        self._points = room.zeros((classes, dimension + 1), np.float64)
+        self._gradients = room.zeros((classes, dimension + 1), np.float64)
+        self._margins = room.zeros((classes, count), np.float32)
         self._passes = 0.0
 
     def solve(
@@ -113,26 +124,41 @@ class Solver:
             max_steps: Newton steps.
             go_on: asked with where the solver starts, and with where each step led; False ends it there.
         """
-        costs = np.where(self._signs > 0, np.float32(c * positive_weight), np.float32(c))
+        costs_of = partial(_costs, c=np.float32(c), of_class=np.float32(c * positive_weight))
         before = self._passes
         classes = len(self._points)
         objective, gap = np.full(classes, np.inf), np.full(classes, np.inf)
         active = np.arange(classes)
-        self._set_bias(active, costs)
+        for some in self._parts(active):
+            self._set_bias(some, self._signs(some), costs_of(self._signs(some)))
         for step in range(max_steps + 1):
-            slack = _slack(self._signs[active], self._margins[active])
-            gradient = self._points[active] - self._backward(2 * costs[active] * slack * self._signs[active])
-            objective[active], gap[active] = _bounds(self._points[active], slack, gradient, costs[active])
+            for some in self._parts(active):
+                objective[some], gap[some] = self._look(some, costs_of)
             wanted = go_on(self._model(objective, gap, before))
-            going = gap[active] > tolerance
-            active, slack, gradient = active[going], slack[going], gradient[going]
+            active = active[gap[active] > tolerance]
             if len(active) == 0 or step == max_steps or not wanted:
                 break
-            moved = self._newton_step(active, slack, gradient, costs[active])
-            active = active[moved > 0]  # no step helps: float32 can't tell the difference any more
+            moved = [self._newton_step(some, costs_of) for some in self._parts(active)]
+            active = active[np.concatenate(moved) > 0]  # no step helps: float32 can't tell the difference any more
             if len(active) == 0:
                 break
         return self._model(objective, gap, before)
+
+    def _parts(self, active: np.ndarray) -> list[np.ndarray]:
+        """Classes that take a step together."""
+        return [active[start : start + self._together] for start in range(0, len(active), self._together)]
+
+    def _signs(self, some: np.ndarray) -> np.ndarray:
+        """Float32 (k, N): 1 for images of the class, -1 for others."""
+        return np.where(some[:, None] == self._labels[None, :], np.float32(1), np.float32(-1))
+
+    def _look(self, some: np.ndarray, costs_of: Costs) -> tuple[np.ndarray, np.ndarray]:
+        """Where these classes are: P and the gap; the gradient is kept."""
+        signs = self._signs(some)
+        costs, slack, points = costs_of(signs), _slack(signs, self._margins[some]), self._points[some]
+        gradient = points - self._backward(2 * costs * slack * signs)
+        self._gradients[some] = gradient
+        return _bounds(points, slack, gradient, costs)
 
     def _model(self, objective: np.ndarray, gap: np.ndarray, before: float) -> LinearSVM:
         return LinearSVM(
@@ -144,25 +170,25 @@ class Solver:
             self._passes - before,
         )
 
-    def _newton_step(
-        self, active: np.ndarray, slack: np.ndarray, gradient: np.ndarray, costs: np.ndarray
-    ) -> np.ndarray:
-        d, xd = self._direction(gradient, 2 * costs * (slack > 0))
-        step = _step_lengths(self._points[active], self._margins[active], d, xd, gradient, self._signs[active], costs)
-        self._points[active] += step[:, None] * d
-        self._margins[active] += step[:, None].astype(np.float32) * xd
-        self._set_bias(active, costs)
+    def _newton_step(self, some: np.ndarray, costs_of: Costs) -> np.ndarray:
+        signs, margins, gradient = self._signs(some), self._margins[some], self._gradients[some]
+        costs = costs_of(signs)
+        d, xd = self._direction(gradient, 2 * costs * (_slack(signs, margins) > 0))
+        step = _step_lengths(self._points[some], margins, d, xd, gradient, signs, costs)
+        self._points[some] += step[:, None] * d
+        self._margins[some] += step[:, None].astype(np.float32) * xd
+        self._set_bias(some, signs, costs)
         return step
 
-    def _set_bias(self, active: np.ndarray, costs: np.ndarray) -> None:
+    def _set_bias(self, some: np.ndarray, signs: np.ndarray, costs: np.ndarray) -> None:
         """Bring each bias near its minimum with all other weights as they are; margins suffice for that.
 
         Newton's method in one variable, whose derivative is piecewise linear and rises; a step that overshoots is
         halved.
         """
-        signs, margins, bias = self._signs[active], self._margins[active], self._points[active, -1]
+        margins, bias = self._margins[some], self._points[some, -1]
         slope, curvature = _bias_slope(bias, _slack(signs, margins), signs, costs)
-        share = np.ones(len(active))
+        share = np.ones(len(some))
         for _ in range(BIAS_STEPS):
             move = -share * slope / curvature
             moved, tried = bias + move, margins + move[:, None].astype(np.float32)
@@ -171,7 +197,7 @@ class Solver:
             bias, margins = np.where(better, moved, bias), np.where(better[:, None], tried, margins)
             slope, curvature = np.where(better, there[0], slope), np.where(better, there[1], curvature)
             share = np.where(better, 1, share / 2)
-        self._margins[active], self._points[active, -1] = margins, bias
+        self._margins[some], self._points[some, -1] = margins, bias
 
     def _direction(self, gradient: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve (I + Xᵀ diag(curvature) X) d = −∇P roughly by conjugate gradients; X·d falls out of it."""
@@ -217,6 +243,10 @@ class Solver:
 def _padded(rows: np.ndarray) -> np.ndarray:
     """Rows of zeros behind, up to a multiple of ALIGNED."""
     return np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
+
+
+def _costs(signs: np.ndarray, c: np.float32, of_class: np.float32) -> np.ndarray:
+    return np.where(signs > 0, of_class, c)
 
 
 def _slack(signs: np.ndarray, margins: np.ndarray) -> np.ndarray:

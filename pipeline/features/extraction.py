@@ -13,17 +13,11 @@ import numpy as np
 
 from pipeline import stopwatch
 from pipeline.errors import PipelineError
-from pipeline.files import write_json
+from pipeline.files import reserve, write_json
 from pipeline.mapped import forget
 from pipeline.parallel import slices
 
 SHARD = 1024  # images
-
-
-def reserve(descriptor: int, size: int) -> None:
-    """Claim disk space for an open file, where the system can (not on macOS)."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
 
 
 @dataclass(frozen=True)
