@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_classification
 from sklearn.svm import LinearSVC
 
-from pipeline import layout
-from pipeline.classifiers import linear_svm, products, room
+from pipeline import layout, room
+from pipeline.classifiers import linear_svm, products
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.selection import Selection
@@ -224,7 +224,7 @@ def test_room_that_a_disk_does_not_have_is_told(project: Path, monkeypatch: pyte
 
     monkeypatch.setattr(room, "IN_MEMORY", 100)
     monkeypatch.setattr(room, "reserve", full)
-    with pytest.raises(PipelineError, match=r"the SVM needs 4e-06 GB there while it is fitted \(No space left"):
+    with pytest.raises(PipelineError, match=r"4e-06 GB are needed there for a while \(No space left"):
         room.zeros((1000,), np.float32)
 
 

@@ -31,7 +31,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from pipeline.classifiers import room
+from pipeline import room
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.products import Products, products
 from pipeline.classifiers.vectors import Scaling, Vectors

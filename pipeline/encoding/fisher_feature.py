@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from pipeline import room
 from pipeline.context import Codebook, Context
 from pipeline.descriptors import drawing, grid
 from pipeline.descriptors.dense import DenseSettings
@@ -193,9 +194,15 @@ def _encode(
         context.advance(len(found))
         return store(pair(vectors, len(encoding.regions.members)) if encoding.paired else vectors)
 
+    out, done = None, 0
     with one_blas_thread():
-        parts = list(threads(work, slices(len(images), IMAGES), context.workers))
-    return np.concatenate(parts)
+        for part in threads(work, slices(len(images), IMAGES), context.workers):
+            if out is None:
+                out = room.zeros((len(images), part.shape[1]), part.dtype.type)
+            out[done : done + len(part)] = part
+            done += len(part)
+    assert out is not None
+    return out
 
 
 def encode_on_device(

@@ -29,6 +29,6 @@ def zeros(shape: tuple[int, ...], dtype: type) -> np.ndarray:
             return np.memmap(file, dtype, "w+", shape=shape)  # it keeps its own hold of the file
     except OSError as error:
         raise PipelineError(
-            f"{layout.WORK.resolve()}: the SVM needs {size / 1e9:.2g} GB there while it is fitted "
-            f"({error.strerror or error}); make room, or take fewer images, classes or dimensions"
+            f"{layout.WORK.resolve()}: {size / 1e9:.2g} GB are needed there for a while "
+            f"({error.strerror or error}); make room, or take fewer images, classes, dimensions or words"
         ) from error
