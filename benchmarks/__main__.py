@@ -34,6 +34,7 @@ CASES = (
     "report",
     "scaling",
     "ilsvrc",
+    "dask",
     "xrce2011",
     "endtoend",
 )
