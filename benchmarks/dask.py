@@ -1,6 +1,6 @@
 """The 2011 system on 10,000 images of CIFAR-10 by two of Dask's workers, of one thread each, against two threads.
 
-Only the stage `features` is shared out; codebooks, SVMs and fusion run in both as always. Scores must be the same bytes.
+Only the stage `features` is shared out; codebooks, SVMs and fusion run in both as always. Scores are the same bytes.
 """
 
 from __future__ import annotations
