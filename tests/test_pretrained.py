@@ -559,8 +559,8 @@ def test_where_weights_come_from_is_on_the_page(project: Path) -> None:
     evaluate.run()
     report.run()
     text = " ".join(Tags(layout.PAGE.read_text(encoding="utf-8")).text.split())
-    assert "it learned before from ImageNet: 1,281,167 photographs" in text
-    assert "ICML 2019; licence: unknown. " in text
+    assert "its network learned first from ImageNet: 1,281,167 photographs" in text
+    assert "ICML 2019; their licence: unknown. " in text
 
 
 def test_alone_it_says_what_is_missing(project: Path) -> None:
