@@ -18,7 +18,10 @@ from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import read_scores
 from pipeline.models.folder import ARRAYS, load
+from pipeline.models.network import Network
+from pipeline.models.recipe import Recipe
 from pipeline.networks.parts.layers import EuclideanRadialBasis
+from pipeline.prediction.onnx import export, largest_difference
 from pipeline.pretrained import earlier_run, earlier_run_tuned, efficientnet_lite0_tuned, off_the_shelf
 from pipeline.pretrained.backbone import Body, Entry, without_last
 from pipeline.pretrained.fine_tuning import FineTuned
@@ -36,6 +39,7 @@ from pipeline.stages import (
     svm,
     unlike,
 )
+from pipeline.training.images import Normalisation
 from pipeline.training.tasks import build, rebuild
 from tests.conftest import edit, pipeline
 from tests.test_report import Tags
@@ -121,6 +125,19 @@ def test_it_is_built_again_without_the_file(project: Path, monkeypatch: pytest.M
     x = inputs_of(some_images())
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(x), network.eval()(x), rtol=0, atol=0)
+
+
+def test_it_scores_as_onnx_as_it_does_itself(project: Path, tmp_path: Path) -> None:
+    edit(project, {f"{KEY}.side": 64})
+    recipe = Recipe.of(settings.load(), KEY, "fine_tuned")
+    network = build(KEY, recipe.settings, SHAPE, 10).eval()
+    torch.nn.init.normal_(network.last.weight)  # type: ignore[union-attr,arg-type]
+    normal = Normalisation([0.0] * 3, [255.0] * 3)
+    model = Network(recipe, network, SHAPE, normal, torch.device("cpu"), torch.float32)
+    export(model, tmp_path / "a.onnx")
+    difference, spread = largest_difference(model, tmp_path / "a.onnx", some_images())
+    assert spread > 1
+    assert difference <= 1e-4 * spread
 
 
 def test_dropout_is_the_one_switch_that_it_has(project: Path) -> None:

@@ -143,7 +143,7 @@ def resized(pixels: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
         pixels: float (B, 3, H, W).
         size: a pair (H, W); or a number, which the shorter side becomes, and the longer one keeps its ratio to it.
     """
-    height, width = pixels.shape[2:]
+    height, width = (int(side) for side in pixels.shape[2:])  # ONNX's exporter has tensors there
     if isinstance(size, int):
         factor = size / min(height, width)
         size = (round(height * factor), round(width * factor))

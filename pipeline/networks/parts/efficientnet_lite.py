@@ -52,7 +52,7 @@ class Same(nn.Conv2d):
         """(B, inputs, H, W) → (B, maps, ceil(H / stride), ceil(W / stride))."""
         if self.stride[0] > 1:
             (top, bottom), (left, right) = (
-                _zeros(side, self.kernel_size[0], self.stride[0]) for side in (x.shape[2], x.shape[3])
+                _zeros(int(side), self.kernel_size[0], self.stride[0]) for side in (x.shape[2], x.shape[3])
             )
             x = nn.functional.pad(x, (left, right, top, bottom))
         return super().forward(x)
