@@ -54,7 +54,7 @@ class Space:
         spread = np.sqrt(np.maximum(found.explained_variance_, 0))
         space = Space(
             found.mean_.astype(np.float32),
-            found.components_.astype(np.float32),
+            np.ascontiguousarray(found.components_, np.float32),  # as it is read back: else last bits would differ
             np.maximum(spread, max(SMALLEST * float(spread[0]), 1e-12)).astype(np.float32),
             np.empty((0, axes), np.float32),
             np.empty(0, np.float32),
