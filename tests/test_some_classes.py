@@ -58,5 +58,7 @@ def test_a_wrong_name_is_one_sentence(project: Path) -> None:
     done = pipeline(project, "prepare")
     assert done.returncode == 1
     assert "`prepare.classes`: 'eight' is not a class of this data set" in done.stderr
+    edit(project, {"prepare.classes": ["7", "7"]})
+    assert "names a class twice" in pipeline(project, "prepare").stderr
     edit(project, {"prepare.classes": ["7"]})
     assert "prepare.classes" in pipeline(project, "prepare").stderr

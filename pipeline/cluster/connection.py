@@ -16,9 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline import layout, progress
+from pipeline.device import pick_device
 from pipeline.errors import PipelineError
 from pipeline.settings import Compute
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = "20s"  # for a scheduler to answer
 WAIT = 60  # seconds for the first worker
+COMPARED = ("numpy", "scipy", "numba", "scikit-learn", "opencv-python", "torch", "distributed")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ def _local(compute: Compute) -> Any:
         n_workers=compute.worker_count,
         threads_per_worker=1,
         processes=True,
+        memory_limit=None,  # Dask would count mapped files, which the system takes back when it needs the memory
         dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
     )
@@ -193,7 +194,13 @@ def _ready(workers: Workers) -> None:
     finally:
         probe.unlink(missing_ok=True)
     own = _itself()
+    threads = {one: about["nthreads"] for one, about in client.scheduler_info(n_workers=-1)["workers"].items()}
     for address, answer in found.items():
+        if threads.get(address, 1) != 1:
+            raise PipelineError(
+                f"Dask's worker {address} has {threads[address]} threads, in which fits would disturb each other; "
+                "start it with --nthreads 1, and with --nworkers for more"
+            )
         if isinstance(answer, BaseException):
             raise PipelineError(f"Dask's worker {address} can't be asked what it sees ({answer}); start it again")
         _compare(address, answer, own, token, workers.project)
@@ -220,11 +227,8 @@ def _itself() -> dict[str, str]:
     from pipeline.workfolder import work_folder
 
     code = work_folder("code", [Path(__file__).parents[1]]).name
-    versions = {
-        "Python": platform.python_version(),
-        "numpy": np.__version__,
-        "distributed": metadata.version("distributed"),
-    }
+    versions = {"Python": platform.python_version()} | {name: metadata.version(name) for name in COMPARED}
+    versions["the device"] = pick_device("auto").type
     return versions | {"this project's code": code.removeprefix("code-")}
 
 

@@ -30,7 +30,11 @@ def uses(rows: list[dict[str, Any]]) -> list[Use]:
     winner = rows[0]
     cheapest = min((row for row in rows if row["tied_with_best"]), key=lambda row: row["prediction_ms"], default=winner)
     price = milliseconds(winner["prediction_ms"])
-    found = [Use(f"{winner['title']} made the fewest errors on test. It takes {price} an image.", _command(winner))]
+    saw = any(row.get("first_place", 1) is None for row in rows)
+    among = " of those that had not seen such images before" if saw else ""
+    found = [
+        Use(f"{winner['title']} made the fewest errors on test{among}. It takes {price} an image.", _command(winner))
+    ]
     if cheapest is not winner:
         price = milliseconds(cheapest["prediction_ms"])
         sentence = (

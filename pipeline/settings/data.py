@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.settings.base import Dial, Fraction, Positive, Section
 
@@ -252,11 +252,17 @@ AnyDataset = Annotated[
 ]
 
 
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{names} names a class twice; name each once")
+    return names
+
+
 class Prepare(Section):
     """How images become packed arrays with one frozen split; `classes`: those that are used, null: all."""
 
     data_root: str
-    classes: Annotated[list[str], Field(min_length=2)] | None
+    classes: Annotated[list[str], Field(min_length=2), AfterValidator(_different)] | None
     val_fraction: Fraction
     test_fraction: Fraction
     train_limit: Positive | None
