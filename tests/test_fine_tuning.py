@@ -17,6 +17,7 @@ from pipeline.context import Context
 from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import read_scores
+from pipeline.evaluation.summary import _saw_these
 from pipeline.models.folder import ARRAYS, load
 from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
@@ -265,6 +266,20 @@ def test_an_earlier_run_is_tuned_and_needs_its_folder_no_more(project: Path) -> 
         np.testing.assert_allclose(stored.model.see(np.asarray(splits["test"].images)).scores, scores, atol=1e-4)
     network = load(layout.model_of(EARLIER_TUNED), settings.load().compute).model.network  # type: ignore[attr-defined]
     assert not any(isinstance(module, EuclideanRadialBasis) for module in network.modules())
+
+
+def test_an_earlier_run_on_the_same_images_is_no_win(project: Path) -> None:
+    as_earlier(project, "lenet5")
+    only(project, pretrained=[EARLIER])
+    assert _saw_these(settings.load(), EARLIER)
+    card = json.loads((layout.WEIGHTS / "earlier_run" / "card.json").read_text())
+    edit(project, {"prepare.classes": card["classes"][:2]})
+    assert _saw_these(settings.load(), EARLIER)
+    card["classes"] = [f"other {name}" for name in card["classes"]]
+    (layout.WEIGHTS / "earlier_run" / "card.json").write_text(json.dumps(card))
+    assert not _saw_these(settings.load(), EARLIER)
+    edit(project, {"dataset": "digits", "prepare.classes": None})
+    assert not _saw_these(settings.load(), EARLIER)
 
 
 def test_a_network_of_grey_images_takes_colours(project: Path) -> None:

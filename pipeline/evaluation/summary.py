@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import catalogue
+from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
 from pipeline.evaluation import metrics, over_seeds, significance
 from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
@@ -107,8 +107,15 @@ def _elsewhere(key: str) -> bool:
 
 
 def _saw_these(settings: Settings, key: str) -> bool:
-    """Whether a method's weights learned from images of the chosen data set."""
-    return settings.dataset in settings.weights_of(key).saw
+    """Whether a method's weights learned from images of the chosen data set, as `saw` or an earlier run's card says."""
+    weights = settings.weights_of(key)
+    folder = layout.WEIGHTS / weights.file
+    if settings.dataset in weights.saw or not folder.is_dir():
+        return settings.dataset in weights.saw
+    from pipeline.models.folder import read_card
+
+    card, wanted = read_card(folder), settings.prepare.classes
+    return card.dataset == settings.dataset and (wanted is None or not set(wanted).isdisjoint(card.classes))
 
 
 def class_sizes(outcome: Outcome) -> dict[str, Any]:
