@@ -28,7 +28,7 @@ SEEDS = RESULTS / "seeds"
 WORK = Path("work")
 WEIGHTS = Path("weights")  # files of weights that others trained, fetched or put there by hand
 INPUTS = WORK / "inputs.json"  # whether a person's images changed
-RETRIES = WORK / "retries.json"  # how often weights that could not be had were looked for again
+RETRIES = WORK / "retries"  # for each method: how often weights that could not be had were looked for again
 SKIPPED = WORK / "skipped.csv"  # images that prepare could not use, with the reason
 
 #: The folder below RESULTS of each family of methods. A stage that reads the results of a whole family depends
@@ -46,6 +46,11 @@ FAMILY_FOLDER = {
 def stage_of(family: str, key: str) -> str:
     """The stage that makes a method's results, as DVC names it."""
     return f"{FAMILY_FOLDER[family]}@{key}"
+
+
+def retries_of(key: str) -> Path:
+    """The file that changes when a method's weights are to be looked for again."""
+    return RETRIES / f"{key}.json"
 
 
 def model_of(key: str) -> Path:

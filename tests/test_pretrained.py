@@ -499,7 +499,7 @@ def test_without_its_weights_the_others_run_on_and_the_next_run_tries_again(
     changes = {f"weights.{KEY}.package": None, f"weights.{KEY}.file": "mine.pth"}
     edit(project, {"pretrained": [KEY], "features": ["color_histogram"], "fusions": [], "networks": []} | changes)
     inputs.run()
-    before = layout.RETRIES.read_bytes()
+    before = layout.retries_of(KEY).read_bytes()
     prepare.run()
     pretrained.run(KEY)
     assert (
@@ -512,13 +512,13 @@ def test_without_its_weights_the_others_run_on_and_the_next_run_tries_again(
     page = Tags(layout.PAGE.read_text(encoding="utf-8")).text
     assert "weights/mine.pth: there is no such file" in page
     inputs.run()
-    assert layout.RETRIES.read_bytes() != before
+    assert layout.retries_of(KEY).read_bytes() != before
     layout.WEIGHTS.mkdir()
     shutil.copy(locate(weights()), layout.WEIGHTS / "mine.pth")
     pretrained.run(KEY)
-    before = layout.RETRIES.read_bytes()
+    before = layout.retries_of(KEY).read_bytes()
     inputs.run()
-    assert layout.RETRIES.read_bytes() == before  # or a run that succeeded would be done again
+    assert layout.retries_of(KEY).read_bytes() == before  # or a run that succeeded would be done again
     for alone in (unlike, evaluate):
         alone.run()
     assert json.loads(layout.METRICS.read_text())["methods"].keys() == {"color_histogram", KEY}

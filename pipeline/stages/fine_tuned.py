@@ -9,7 +9,7 @@ from pipeline import layout, settings
 from pipeline.device import pick_device
 from pipeline.errors import Unavailable
 from pipeline.models.delivery import Prepared
-from pipeline.models.left_out import leave_out, take_in
+from pipeline.models.left_out import leave_out
 from pipeline.models.recipe import Recipe
 from pipeline.sights.drawn import write_pictures
 from pipeline.sights.networks import first_kernels, kernel_picture
@@ -30,6 +30,5 @@ def run(key: str) -> None:
             return
     if model is None:
         return
-    take_in(recipe)
     kernels: np.ndarray | None = first_kernels(model.network)
     write_pictures(layout.results_of("fine_tuned", key), [] if kernels is None else [kernel_picture(kernels)])
