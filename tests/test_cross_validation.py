@@ -249,6 +249,20 @@ def test_errors_count_every_image_once() -> None:
     assert cross_validated(None, 0.95) is None
 
 
+def test_what_saw_the_images_has_no_place() -> None:
+    labels = np.array([0, 1] * 50)
+    right = np.eye(2, dtype=np.float32)[labels]
+    wrong = right.copy()
+    wrong[:20] = 1 - wrong[:20]
+    names = [str(number) for number in range(100)]
+    scores = {"efficientnet_lite0": right, "hog": wrong, "lenet5": wrong}
+    found = cross_validated(Kept(names, labels, np.arange(100) % 5, scores, {}), 0.95, {"efficientnet_lite0"})
+    assert found is not None
+    assert [(row["method"], row["first_place"]) for row in rows(found)][-1] == ("efficientnet_lite0", None)
+    assert not found["methods"]["efficientnet_lite0"]["tied_with_best"]
+    assert found["methods"]["hog"]["place"] == found["methods"]["lenet5"]["place"] == [1, 2]
+
+
 def test_no_image_has_a_say_in_which_method_is_counted_on_it() -> None:
     """Each method is right in one fold alone: chosen on all images, or on the fold itself, errors would be fewer."""
     labels, folds = np.zeros(90, np.int64), np.arange(90) % 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ COLUMNS = (
 ).split()
 
 
-def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | None:
+def cross_validated(kept: Kept | None, confidence: float, saw: Collection[str] = ()) -> dict[str, Any] | None:
     """What metrics.json holds of it: None where nothing was cross-validated.
 
     Every image is scored once, by a model that had not seen it, so that errors are counted over all of them as they are
     over test. The models of two folds share most of their training images: the intervals, which take images for
     independent draws, are a little too narrow, and no estimate of their width is free of that (Bengio & Grandvalet,
     JMLR 2004).
+
+    Args:
+        saw: methods that learned from such images before, which have no place.
 
     Returns:
         `folds`, `images`, `failed`; `methods`: for each its errors in percent, its `place` and `tied_with_best`, both
@@ -36,9 +39,7 @@ def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | No
     ranks = {key: metrics.ranks(scores, kept.labels) for key, scores in kept.scores.items()}
     wrong = {key: found > 0 for key, found in ranks.items()}
     by_seed = {key: {0: found} for key, found in wrong.items()}  # all from the one seed of the folds
-    p_values = significance.pairwise(by_seed)
-    places = significance.places(by_seed, p_values, 1 - confidence)
-    best = min(wrong, key=lambda key: wrong[key].mean())
+    standings = significance.standings(by_seed, confidence, saw)
     classes = next(iter(kept.scores.values())).shape[1]
     eras = {method.era for method in map(catalogue.BY_KEY.__getitem__, wrong)}
     chosen = {era: stand_in(kept, wrong, era) for era in sorted(eras)}
@@ -52,8 +53,8 @@ def cross_validated(kept: Kept | None, confidence: float) -> dict[str, Any] | No
             key: {
                 **errors_of(found, classes, confidence),
                 **balanced_of(found, kept.labels, classes, confidence),
-                "place": list(places[key]),
-                "tied_with_best": key == best or p_values[key, best] >= 1 - confidence,
+                "place": standings[key].place,
+                "tied_with_best": standings[key].tied_with_best,
             }
             for key, found in ranks.items()
         },
@@ -85,7 +86,7 @@ def _picked(kept: Kept, ranks: Mapping[str, np.ndarray], chosen: list[str]) -> n
 
 
 def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a method, lowest error first."""
+    """One row a method, lowest error first; behind all others those without a place, which saw such images."""
     listed = [
         {
             "method": key,
@@ -93,9 +94,9 @@ def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
             "year": catalogue.BY_KEY[key].year,
             "era": catalogue.BY_KEY[key].era,
             **{name: value for name, value in values.items() if name != "place"},
-            "first_place": values["place"][0],
-            "last_place": values["place"][1],
+            "first_place": values["place"] and values["place"][0],
+            "last_place": values["place"] and values["place"][1],
         }
         for key, values in found["methods"].items()
     ]
-    return sorted(listed, key=lambda row: row["top1_error"])
+    return sorted(listed, key=lambda row: (row["first_place"] is None, row["top1_error"]))

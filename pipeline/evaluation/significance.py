@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -101,3 +102,39 @@ def places(wrong: Mapping[str, BySeed], p_values: Mapping[tuple[str, str], float
         )
         for key in wrong
     }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a method stands among others.
+
+    Attributes:
+        place: the first and the last that it may have; None where it is compared with none.
+        p_equal_to_best: the p-value that it errs as often as the method with the lowest error; None likewise.
+        tied_with_best: no test tells it from that one.
+    """
+
+    place: list[int] | None
+    p_equal_to_best: float | None
+    tied_with_best: bool
+
+
+def standings(wrong: Mapping[str, BySeed], confidence: float, apart: Collection[str] = ()) -> dict[str, Standing]:
+    """Where each method stands.
+
+    Args:
+        wrong: of each method.
+        confidence: of the tests.
+        apart: methods that saw such images before, and are compared with none.
+    """
+    fair = {key: one for key, one in wrong.items() if key not in apart}
+    p_values = pairwise(fair)
+    found = places(fair, p_values, 1 - confidence)
+    best = min(fair, key=lambda key: mean_error(fair[key]), default=None)
+    alone = Standing(None, None, tied_with_best=False)
+
+    def standing(key: str) -> Standing:
+        p = 1.0 if key == best else p_values[key, str(best)]
+        return Standing(list(found[key]), round(p, 6), p >= 1 - confidence)
+
+    return {key: standing(key) if key in fair else alone for key in wrong}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +43,18 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
     confidence, classes = settings.evaluation.confidence, len(outcome.manifest["classes"])
     val, test = outcome.splits["val"].labels, outcome.splits["test"].labels
     runs = over_seeds.runs_of(outcome, settings.seed)
-    wrong = {key: one.wrong for key, one in runs.items()}
-    fair = {key: one for key, one in wrong.items() if not (_elsewhere(key) and _saw_these(settings, key))}
-    p_values = significance.pairwise(fair)
-    places = significance.places(fair, p_values, 1 - confidence)
-    best = min(fair, key=lambda key: significance.mean_error(fair[key]), default=None)
+    saw = {key for key in settings.from_elsewhere if _saw_these(settings, key)}
+    standings = significance.standings({key: one.wrong for key, one in runs.items()}, confidence, saw)
     methods = {}
     for result in outcome.results:
         key = result.method.key
         on_val = metrics.ranks(result.scores["val"], val)
-        p_value = 1.0 if key == best else p_values.get((key, str(best)))
         methods[key] = {
             "year": result.method.year,
             "era": result.method.era,
             "val": {**errors_of(on_val, classes, confidence), **balanced_of(on_val, val, classes, confidence)},
             "test": over_seeds.errors_on_test(runs[key], test, classes, confidence),
-            "place": list(places[key]) if key in places else None,
-            "p_equal_to_best": None if p_value is None else round(p_value, 6),
-            "tied_with_best": p_value is not None and p_value >= 1 - confidence,
+            **asdict(standings[key]),
             "calibration": described(confidences[key]),
             "cost": _cost(result.cost),
             "learned_from": _learned_from(settings, key),
@@ -77,13 +72,13 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "methods": methods,
         "failed": outcome.failed,
         "seeds": over_seeds.described(runs, classes),
-        "cross_validation": cross_validated(outcome.folds, confidence),
+        "cross_validation": cross_validated(outcome.folds, confidence, saw),
         "curve": described_curves(
             outcome.curves,
             classes,
             confidence,
             settings.seed,
-            saw=[key for key in settings.from_elsewhere if _saw_these(settings, key)],
+            saw=saw,
         ),
     }
 

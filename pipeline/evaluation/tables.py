@@ -25,10 +25,10 @@ def per_class(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def guesses(outcome: Outcome) -> list[dict[str, Any]]:
-    """True and guessed class of every test image by the best method: DVC's confusion template counts them."""
+def guesses(outcome: Outcome, key: str) -> list[dict[str, Any]]:
+    """True and guessed class of every test image by one method: DVC's confusion template counts them."""
     classes, labels = outcome.manifest["classes"], outcome.splits["test"].labels
-    best = min(outcome.results, key=lambda result: metrics.top_k_error(result.scores["test"], labels, 1))
+    best = next(result for result in outcome.results if result.method.key == key)
     guessed = best.scores["test"].argmax(axis=1)
     return [
         {"actual": classes[truth], "predicted": classes[guess]} for truth, guess in zip(labels, guessed, strict=True)

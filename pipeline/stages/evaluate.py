@@ -57,7 +57,7 @@ def run() -> None:
         write(layout.TABLES / "seeds.csv", by_seed(summary), SEEDS)
     write_json(layout.TABLES / "environment.json", environment())
     write(layout.PLOTS / "errors.csv", [{name: row[name] for name in ERRORS} for row in rows], ERRORS)
-    write(layout.PLOTS / "confusion.csv", tables.guesses(outcome), ["actual", "predicted"])
+    write(layout.PLOTS / "confusion.csv", tables.guesses(outcome, str(rows[0]["method"])), ["actual", "predicted"])
     write(
         layout.PLOTS / "learning_curves.csv",
         tables.learning_curves(outcome.results),
