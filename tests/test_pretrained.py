@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -435,6 +436,19 @@ def test_a_file_is_fetched_once_and_checked(project: Path) -> None:
     server.close()
     with pytest.raises(PipelineError, match=r"could not be fetched .* put the file at .*weights/other\.pth yourself"):
         locate(weights(package=None, url=f"{server.url}other.pth", file="other.pth"))
+
+
+def test_a_file_that_several_want_at_once_is_fetched_once(project: Path) -> None:
+    path = Path("there.pth")
+    torch.save({"a": torch.arange(1000)}, path)
+    server = Server({"/there.pth": path.read_bytes()})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = weights(package=None, url=f"{server.url}there.pth", file="there.pth", sha256=digest)
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(read_weights, [found] * 8))
+    server.close()
+    assert all(len(one["a"]) == 1000 for one in read)
+    assert server.asked == ["/there.pth"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from pipeline import layout
 from pipeline.errors import PipelineError, Unavailable
@@ -66,10 +67,13 @@ def locate(weights: Weights) -> Path:
         raise Unavailable(f"{path}: there is no such file, and `weights` names no `url` for it; put it there")
     from pipeline.data.download import fetch
 
-    try:
-        fetch(weights.url, path, None)
-    except PipelineError as error:
-        raise Unavailable(str(error)) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):  # several fits, or processes, may want it at once
+        if not path.exists():
+            try:
+                fetch(weights.url, path, None)
+            except PipelineError as error:
+                raise Unavailable(str(error)) from error
     return path
 
 
