@@ -1,6 +1,8 @@
 """cnn: data/ → results/cnn/<network>/, models/<network>/: train one network, its learning rate chosen on val."""
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 from pipeline import layout, settings
 from pipeline.device import pick_device
@@ -22,8 +24,17 @@ def run(key: str) -> None:
         train_and_deliver(Recipe.of(chosen, key, "network"), Prepared.read(), chosen, processes)
 
 
-def train_and_deliver(recipe: Recipe, prepared: Prepared, chosen: Settings, processes: Processes) -> Network | None:
-    """Train a network of any start and write all that is known of it; only the first process has it then.
+def train_and_deliver(
+    recipe: Recipe,
+    prepared: Prepared,
+    chosen: Settings,
+    processes: Processes,
+    draw: Callable[[Network, Path], None] = lambda network, folder: None,
+) -> None:
+    """Train a network of any start and write all that is known of it; only the first process writes.
+
+    Args:
+        draw: called with the network and the folder of its results, before checkpoints are removed.
 
     Raises:
         Unavailable: weights that it starts from can't be had.
@@ -34,7 +45,7 @@ def train_and_deliver(recipe: Recipe, prepared: Prepared, chosen: Settings, proc
     fitted = fit(recipe, prepared.data, chosen.compute, work, processes)
     test = score_test(fitted, prepared.test)
     if not processes.first:
-        return None
+        return
     model = fitted.model
     assert isinstance(model, Network)
     folder = layout.results_of(recipe.method.family, recipe.key)
@@ -43,6 +54,6 @@ def train_and_deliver(recipe: Recipe, prepared: Prepared, chosen: Settings, proc
     differs = variant(recipe.key, recipe.settings, model.image_shape)
     write_json(folder / "architecture.json", {"network": recipe.key, "variant": differs})
     record(folder, fitted.history)
+    draw(model, folder)
     deliver(recipe, chosen.budget, fitted, prepared, test)
     shutil.rmtree(work, ignore_errors=True)
-    return model

@@ -3,13 +3,14 @@
 Where the weights can't be had, the folder says so, and all other methods run on; the next `dvc repro` tries again.
 """
 
-import numpy as np
+from pathlib import Path
 
-from pipeline import layout, settings
+from pipeline import settings
 from pipeline.device import pick_device
 from pipeline.errors import Unavailable
 from pipeline.models.delivery import Prepared
 from pipeline.models.left_out import leave_out
+from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
 from pipeline.sights.drawn import write_pictures
 from pipeline.sights.networks import first_kernels, kernel_picture
@@ -23,12 +24,12 @@ def run(key: str) -> None:
     recipe = Recipe.of(chosen, key, "fine_tuned")
     with together(pick_device(chosen.compute.device)) as processes:
         try:
-            model = train_and_deliver(recipe, Prepared.read(), chosen, processes)
+            train_and_deliver(recipe, Prepared.read(), chosen, processes, _draw)
         except Unavailable as error:
             if processes.first:
                 leave_out(recipe, str(error))
-            return
-    if model is None:
-        return
-    kernels: np.ndarray | None = first_kernels(model.network)
-    write_pictures(layout.results_of("fine_tuned", key), [] if kernels is None else [kernel_picture(kernels)])
+
+
+def _draw(model: Network, folder: Path) -> None:
+    kernels = first_kernels(model.network)
+    write_pictures(folder, [] if kernels is None else [kernel_picture(kernels)])
