@@ -89,7 +89,10 @@ def test_shards_that_are_there_are_not_computed_again(
     for module in (extraction, spread):
         monkeypatch.setattr(module, "SHARD", 24)
     monkeypatch.setattr(connection.Workers, "submit", lambda *arguments: pytest.fail("computed again"))
+    before = json.loads(next(layout.WORK.glob("features-*/elsewhere/seconds-train.json")).read_text())
     features.run("color_histogram")
+    took = json.loads((layout.FEATURES / "color_histogram" / "cost.json").read_text())["training_seconds"]
+    assert took >= before > 0  # of both runs
     assert len(np.load(layout.FEATURES / "color_histogram" / "val.npy")) == 60
 
 

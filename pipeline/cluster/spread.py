@@ -14,7 +14,7 @@ from pipeline.cluster.tasks import FitJob, ShardJob, describe_shard, fit, shard_
 from pipeline.context import Codebook
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.features.extraction import SHARD
-from pipeline.files import atomic, write_arrays
+from pipeline.files import atomic, read_json, write_arrays, write_json
 from pipeline.models.model import Advance
 from pipeline.models.recipe import Recipe
 from pipeline.parallel import slices
@@ -42,16 +42,23 @@ class Elsewhere:
 
     def _compute(self, workers: Workers, name: str, rows: Rows, advance: Advance) -> float:
         job = self._job(workers, name, rows)
+        kept = self.folder / f"seconds-{name}.json"
+        before = float(read_json(kept, "that wrote it")) if kept.is_file() else 0.0  # of runs that were interrupted
         started = stopwatch.seconds()
+
+        def done(count: int) -> None:
+            advance(count)
+            write_json(kept, before + stopwatch.seconds() - started)
+
         futures = []
         for part in slices(len(rows), SHARD):
             if shard_file(self.folder, name, part.start).is_file():
                 advance(part.stop - part.start)
             else:
                 futures.append(workers.submit(describe_shard, job, part.start, part.stop))
-        if failed := workers.gather(futures, advance):
+        if failed := workers.gather(futures, done):
             raise failed[0]
-        return stopwatch.seconds() - started
+        return before + stopwatch.seconds() - started
 
     def _job(self, workers: Workers, name: str, rows: Rows) -> ShardJob:
         palette = None if rows.palette is None else rows.palette.tolist()

@@ -80,8 +80,8 @@ class FeatureSvm(Model):
 
     @property
     def codebook_numbers(self) -> int:
-        """How many numbers were learned before the SVM."""
-        return sum(values.size for values in self.codebook.values())
+        """How many numbers were learned before the SVM; bytes that say how a network is built are none."""
+        return sum(values.size for values in self.codebook.values() if values.dtype.kind == "f")
 
 
 def restore(recipe: Recipe, arrays: dict[str, np.ndarray], card: Any, compute: Compute) -> FeatureSvm:
