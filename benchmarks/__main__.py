@@ -34,6 +34,8 @@ CASES = (
     "report",
     "scaling",
     "ilsvrc",
+    "cluster",
+    "gpu",
     "dask",
     "xrce2011",
     "endtoend",

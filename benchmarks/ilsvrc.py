@@ -40,9 +40,9 @@ DIMENSION, CLASSES = 2 * 1024 * 64 * 4, 1000
 
 def run(data_root: Path) -> list[Row]:
     device = pick_device("auto")
-    where = device_name(device) if device.type == "cuda" else f"{PROCESSES} cores"
-    images = _crops(256)
-    seconds = sum(_seconds_an_image(images, channel, own, device) for channel, own in _channels())
+    where = place(device)
+    images = crops(256)
+    seconds = sum(_seconds_an_image(images, channel, own, device) for channel, own in channels())
     rows, passed = (1 << 16, 3) if device.type == "cuda" else (512, 1)
     return [
         Row(f"ilsvrc, both channels to codes, {where}", 1 / seconds, None, "", "images/s", None),
@@ -57,11 +57,18 @@ def run(data_root: Path) -> list[Row]:
     ]
 
 
-def _channels() -> list[tuple[Any, dict[str, Any]]]:
+def place(device: torch.device) -> str:
+    """What rows say of where they were measured."""
+    return device_name(device) if device.type == "cuda" else f"{PROCESSES} cores"
+
+
+def channels() -> list[tuple[Any, dict[str, Any]]]:
+    """Of the system: their modules, and how each differs from PAPER."""
     return [(sift_fv, {"window": "flat", "norm": "root"}), (color_fv, {})]
 
 
-def _crops(count: int) -> np.ndarray:
+def crops(count: int) -> np.ndarray:
+    """Of a photograph, uint8 (count, SIDE, SIDE, 3)."""
     photograph = np.tile(skimage.data.astronaut(), (2, 2, 1))
     offsets = np.random.default_rng(0).integers(0, 512, (count, 2))
     return np.stack([photograph[y : y + SIDE, x : x + SIDE] for y, x in offsets])

@@ -9,6 +9,14 @@ from typing import Any
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
+#: What a benchmark measures it names itself; of what params.yaml selects beside that, nothing is left.
+NOTHING_ELSE: dict[str, Any] = {
+    "pretrained": [],
+    "fine_tuned": [],
+    "seeds": None,
+    "curve.methods": [],
+    "curve.sizes": [],
+}
 
 
 def make_project(folder: Path, changes: dict[str, Any]) -> Path:
@@ -16,7 +24,7 @@ def make_project(folder: Path, changes: dict[str, Any]) -> Path:
     folder.mkdir(parents=True)
     shutil.copytree(ROOT / "pipeline", folder / "pipeline")  # with the compiled kernels
     shutil.copy(ROOT / "params.yaml", folder)
-    edit(folder, changes)
+    edit(folder, NOTHING_ELSE | changes)
     shutil.copy(ROOT / "dvc.yaml", folder)
     return folder
 

@@ -55,13 +55,18 @@ def run(data_root: Path) -> list[Row]:
     return rows
 
 
-def prepare(folder: Path, case: dict[str, Any]) -> None:
-    """A project with the case's data and results."""
+def selected(keys: list[str]) -> dict[str, Any]:
+    """What params.yaml says where these methods are selected."""
     from pipeline import catalogue
 
-    of = {family: [key for key in case["keys"] if catalogue.BY_KEY[key].family == family]
+    of = {family: [key for key in keys if catalogue.BY_KEY[key].family == family]
           for family in ("feature", "fusion", "network")}  # fmt: skip
-    make_project(folder, {"features": of["feature"], "fusions": of["fusion"], "networks": of["network"]})
+    return {"features": of["feature"], "fusions": of["fusion"], "networks": of["network"]}
+
+
+def prepare(folder: Path, case: dict[str, Any]) -> None:
+    """A project with the case's data and results."""
+    make_project(folder, selected(case["keys"]))
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -66,24 +66,32 @@ def run(data_root: Path) -> list[Row]:
     device = pick_device("auto")
     with tempfile.TemporaryDirectory() as name:
         chosen = settings.load(make_project(Path(name) / "project", {"budget": "standard"}) / "params.yaml")
-    rows = []
-    for case in CPU_CASES if device.type == "cpu" else GPU_CASES:
-        images = _images(case, data_root)
-        normalisation = Normalisation.of(Split("train", images, np.arange(len(images)), []), 3)
-        images = images[np.arange(case.images) % len(images)]  # over and over again, where there are not so many
-        split = Split("train", images, np.arange(case.images) % 10, [])
-        parameters = chosen.network(case.network).model_copy(update=case.changes)
-        task = _task(case, parameters, split, normalisation, device)
-        turns = [_ours(task, parameters), _bare(task, parameters)]
-        if device.type == "cpu":
-            turns.append(_plain(task, parameters, split))
-        ours, bare, *plain = (case.images / seconds for seconds in medians(turns, REPEATS))
-        compiled = ", compiled" if parameters.compile else ""
-        where = f"batch {parameters.batch_size}{compiled}, {device_name(device)}"
-        label = f"training, {case.network}, {case.side}×{case.side}, {where}"
-        rows.append(Row(label, ours, bare, "bare step, same precision", "images/s", BARE))
-        rows += [Row(label, ours, rate, "plain float32 loop, DataLoader, PIL", "images/s", PLAIN) for rate in plain]
-    return rows
+    return [
+        row
+        for case in (CPU_CASES if device.type == "cpu" else GPU_CASES)
+        for row in measure(case, chosen, data_root, device)
+    ]
+
+
+def measure(case: Case, chosen: settings.Settings, data_root: Path, device: torch.device) -> list[Row]:
+    """One network's rate beside the bare step's, and on CPUs beside the plain loop's."""
+    images = _images(case, data_root)
+    normalisation = Normalisation.of(Split("train", images, np.arange(len(images)), []), 3)
+    images = images[np.arange(case.images) % len(images)]  # over and over again, where there are not so many
+    split = Split("train", images, np.arange(case.images) % 10, [])
+    parameters = chosen.network(case.network).model_copy(update=case.changes)
+    task = _task(case, parameters, split, normalisation, device)
+    turns = [_ours(task, parameters), _bare(task, parameters)]
+    if device.type == "cpu":
+        turns.append(_plain(task, parameters, split))
+    ours, bare, *plain = (case.images / seconds for seconds in medians(turns, REPEATS))
+    compiled = ", compiled" if parameters.compile else ""
+    where = f"batch {parameters.batch_size}{compiled}, {device_name(device)}"
+    label = f"training, {case.network}, {case.side}×{case.side}, {where}"
+    return [
+        Row(label, ours, bare, "bare step, same precision", "images/s", BARE),
+        *(Row(label, ours, rate, "plain float32 loop, DataLoader, PIL", "images/s", PLAIN) for rate in plain),
+    ]
 
 
 def _images(case: Case, data_root: Path) -> np.ndarray:

@@ -20,17 +20,22 @@ def slices(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def threads(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None
+) -> Iterator[Result]:
     """Map in threads, results in order, at most a few items ahead of the reader (memory stays flat).
 
     For functions that release the interpreter's lock: NumPy, OpenCV, Pillow, our compiled kernels.
+
+    Args:
+        ahead: results that may wait for the reader beside those that are being made; None: one for each worker.
     """
     if workers <= 1:
         yield from map(function, items)
         return
-    iterator = iter(items)
+    iterator, room = iter(items), workers if ahead is None else ahead
     with ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(function, item) for item in islice(iterator, 2 * workers)]
+        running = [pool.submit(function, item) for item in islice(iterator, workers + room)]
         while running:
             yield running.pop(0).result()
             running += [pool.submit(function, item) for item in islice(iterator, 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,12 +17,17 @@ import psutil
 import pytest
 
 from pipeline import layout, settings
+from pipeline.classifiers.products import CpuProducts
+from pipeline.classifiers.vectors import Coded, Dense, Scaling
 from pipeline.cluster import connection, spread
+from pipeline.cluster import products as cluster_products
 from pipeline.cluster.connection import connected
+from pipeline.encoding.product_quantization import fit_product_quantizer
 from pipeline.errors import PipelineError
 from pipeline.features import extraction
+from pipeline.files import read_arrays
 from pipeline.settings import Compute
-from pipeline.stages import codebook, curve, features, prepare
+from pipeline.stages import codebook, curve, features, prepare, svm
 from tests.conftest import edit, pipeline
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -94,6 +100,129 @@ def test_shards_that_are_there_are_not_computed_again(
     took = json.loads((layout.FEATURES / "color_histogram" / "cost.json").read_text())["training_seconds"]
     assert took >= before > 0  # of both runs
     assert len(np.load(layout.FEATURES / "color_histogram" / "val.npy")) == 60
+
+
+MOMENTS = 10
+
+
+@pytest.mark.slow
+def test_a_worker_may_be_killed_at_any_moment(
+    project: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of three, after so many of the ten shards of train as the moment says."""
+    edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []})
+    prepare.run()
+    codebook.run("sift_fv")
+    features.run("sift_fv")
+    expected = vectors_of("sift_fv")
+    edit(project, DASK | {"compute.workers": 3})
+    gather = connection.Workers.gather
+    for moment in range(MOMENTS):
+        shutil.rmtree(layout.FEATURES)
+        finished = killed = 0
+
+        def gather_and_kill(workers: connection.Workers, futures: Any, done: Any, moment: int = moment) -> Any:
+            def kill() -> None:
+                nonlocal killed
+                killed = next(iter(workers.client.run(os.getpid).values()))
+                psutil.Process(killed).kill()
+
+            def count(rows: int) -> None:
+                nonlocal finished
+                done(rows)
+                finished += 1
+                if finished == moment:
+                    kill()
+
+            if moment == finished == 0:
+                kill()
+            return gather(workers, futures, count)
+
+        monkeypatch.setattr(connection.Workers, "gather", gather_and_kill)
+        features.run("sift_fv")
+        assert killed
+        assert not psutil.pid_exists(killed)
+        assert vectors_of("sift_fv") == expected
+
+
+# ---------------------------------------------------------------------------------------------------- products
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dense | Coded]:
+    """Vectors that lie in files, as numbers and as codes."""
+    folder, x = tmp_path_factory.mktemp("vectors"), np.random.default_rng(0).normal(size=(700, 72)).astype(np.float32)
+    quantizer = fit_product_quantizer(x, 8, seed=0)
+    np.save(folder / "dense.npy", x.astype(np.float16))
+    np.save(folder / "codes.npy", quantizer.encode(x))
+    dense, codes = (np.load(folder / name, mmap_mode="r") for name in ("dense.npy", "codes.npy"))
+    return {"numbers": Dense(dense), "codes": Coded(codes, quantizer.centroids)}
+
+
+@pytest.mark.parametrize("form", ["numbers", "codes"])
+def test_products_are_the_same_though_a_worker_is_killed(
+    form: str, stored: dict[str, Dense | Coded], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, rng = stored[form], np.random.default_rng(1)
+    scaling = Scaling.of(vectors)
+    directions, values = (rng.normal(size=(4, size)).astype(np.float32) for size in (72, 700))
+    here = CpuProducts(vectors, scaling, 1)
+    killed: list[int] = []
+    submit = connection.Workers.submit
+
+    def submit_and_kill(workers: connection.Workers, *arguments: Any) -> Any:
+        if not killed:
+            killed.append(next(iter(workers.client.run(os.getpid).values())))
+            psutil.Process(killed[0]).kill()
+        return submit(workers, *arguments)
+
+    with cluster_products.products_elsewhere("x", vectors, scaling, compute()) as there:
+        assert len(there._groups()) == 3
+        np.testing.assert_array_equal(there.forward(directions), here.forward(directions))
+        monkeypatch.setattr(connection.Workers, "submit", submit_and_kill)
+        expected, bias = here.normal(directions, values, directions[:, :1]), directions[:, :1]
+        for found, one in zip(there.normal(directions, values, bias), expected, strict=True):
+            np.testing.assert_array_equal(found, one)
+        np.testing.assert_array_equal(there.backward(values), here.backward(values))
+        assert killed
+    assert not list(layout.WORK.glob("products/*"))
+
+
+def test_an_svm_is_the_same_whoever_multiplies(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, {"features": ["hog"], "fusions": [], "networks": []})
+    prepare.run()
+    codebook.run("hog")
+    features.run("hog")
+    svm.run("hog")
+    expected = read_arrays(layout.results_of("feature", "hog") / "scores.npz", "svm")
+    edit(project, DASK)
+    asked = []
+    parts = cluster_products.ProductsElsewhere.parts
+
+    def counted(products: cluster_products.ProductsElsewhere, what: str, *arguments: Any) -> Any:
+        asked.append(what)
+        return parts(products, what, *arguments)
+
+    monkeypatch.setattr(cluster_products.ProductsElsewhere, "parts", counted)
+    svm.run("hog")
+    assert not asked  # so few vectors are not worth it
+    monkeypatch.setattr(cluster_products, "WORTH", 0)
+    svm.run("hog")
+    assert {"normal", "backward"} == set(asked)
+    found = read_arrays(layout.results_of("feature", "hog") / "scores.npz", "svm")
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_vectors_without_a_file_of_their_own_have_none(stored: dict[str, Dense | Coded]) -> None:
+    dense = stored["numbers"]
+    assert isinstance(dense, Dense)
+    where = cluster_products.stored_at(dense)
+    assert where is not None
+    assert where.name == "dense.npy"
+    assert cluster_products.stored_at(dense.every(2)) is None
+    assert cluster_products.stored_at(Dense(np.array(dense.array))) is None
 
 
 # ---------------------------------------------------------------------------------------------------- fits

@@ -184,6 +184,29 @@ def test_the_number_of_threads_changes_no_bit(digits: tuple[np.ndarray, np.ndarr
     np.testing.assert_array_equal(found[0].weights, found[1].weights)
 
 
+def test_classes_whose_direction_is_found_are_left_out(
+    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go on alone, and everybody ends where they would have ended in company."""
+    x, y = digits
+    normal, multiplied = Solver._normal, []
+
+    def counted(solver: Solver, points: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        multiplied.append(len(points))
+        return normal(solver, points, curvature)
+
+    monkeypatch.setattr(Solver, "_normal", counted)
+    found, products_of = {}, {}
+    for left in (0.0, 1.0):
+        multiplied.clear()
+        monkeypatch.setattr(linear_svm, "LEFT", left)
+        found[left], products_of[left] = Solver(Dense(x), y, 10).solve(1.0, tolerance=1e-3), list(multiplied)
+    np.testing.assert_allclose(found[1.0].objective, found[0.0].objective, rtol=1e-5)
+    np.testing.assert_allclose(found[1.0].weights, found[0.0].weights, atol=1e-3 * np.abs(found[0.0].weights).max())
+    assert len(products_of[1.0]) == len(products_of[0.0])  # as many passes, over fewer classes
+    assert sum(products_of[1.0]) < 0.9 * sum(products_of[0.0])
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_half_precision_and_the_device_path_reach_the_same_solution(
     digits: tuple[np.ndarray, np.ndarray], device: torch.device

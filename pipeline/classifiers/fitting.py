@@ -10,6 +10,7 @@ import torch
 
 from pipeline import progress
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
+from pipeline.classifiers.products import Products
 from pipeline.classifiers.selection import Selection
 from pipeline.classifiers.vectors import Scaling, Vectors
 from pipeline.evaluation.metrics import top_k_error
@@ -27,6 +28,7 @@ def fit_svm(
     scaling: Scaling,
     device: torch.device,
     workers: int,
+    multiply: Products | None = None,
 ) -> tuple[LinearSVM, list[dict[str, Any]]]:
     """Fit all candidates, each starting where the last one ended.
 
@@ -37,11 +39,12 @@ def fit_svm(
         val_scores: scores of val's images by a solution, float32 (n, classes).
         val_labels: int (n,).
         scaling: of the vectors, measured on train.
+        multiply: products with train's vectors; None: computed here.
 
     Returns:
         the solution kept, and what was tried, for tuning.json.
     """
-    solver = Solver(train, labels, classes, scaling, device, workers)
+    solver = Solver(train, labels, classes, scaling, device, workers, multiply)
     selection = Selection(lambda model: top_k_error(val_scores(model), val_labels, 1), settings.patience)
     with progress.bar(title, None, unit="Newton steps") as bar:
         for candidate in settings.candidates:

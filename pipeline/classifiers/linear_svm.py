@@ -43,6 +43,7 @@ BIAS_STEPS = 8
 SUFFICIENT = 0.01  # share of the predicted decrease that a step must bring (Armijo)
 TOGETHER = 5 << 30  # bytes, within which classes take a step together
 BY_IMAGE, BY_NUMBER = 40, 80  # bytes that a class needs meanwhile, for each image and for each number of its weights
+LEFT = 0.9  # of the classes: when no more are unfinished, a direction is sought for these alone
 ALIGNED = 4  # matrix products with a multiple of this many rows run faster
 CPU = torch.device("cpu")
 Costs = Callable[[np.ndarray], np.ndarray]  # signs → the weight of each image's loss
@@ -85,6 +86,7 @@ class Solver:
         scaling: Scaling | None = None,
         device: torch.device = CPU,
         workers: int = 1,
+        multiply: Products | None = None,
     ) -> None:
         """Start at zero.
 
@@ -95,9 +97,10 @@ class Solver:
             scaling: of the raw vectors; None: measured on them.
             device: where products are computed.
             workers: threads, on CPUs.
+            multiply: products with these vectors, so scaled; None: computed here.
         """
         self._scaling = scaling or Scaling.of(vectors, workers)
-        self._products: Products = products(vectors, self._scaling, device, workers)
+        self._products: Products = multiply or products(vectors, self._scaling, device, workers)
         self._preconditioner = fit_preconditioner(vectors, self._scaling, device, workers)
         self._labels = labels
         count, dimension = vectors.shape
@@ -202,26 +205,30 @@ class Solver:
     def _direction(self, gradient: np.ndarray, curvature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve (I + Xᵀ diag(curvature) X) d = −∇P roughly by conjugate gradients; X·d falls out of it."""
         total = curvature.sum(axis=1, dtype=np.float64)
-        d = np.zeros_like(gradient)
-        xd = np.zeros(curvature.shape, np.float32)
+        d, xd = np.zeros_like(gradient), np.zeros(curvature.shape, np.float32)
         residual = -gradient
         p = self._preconditioner.apply(residual, total)
         squares = np.einsum("kd,kd->k", residual, p)
         goal = squares * CG_TOLERANCE**2
+        going = np.arange(len(gradient))  # the classes that all arrays but d and xd are about
         for _ in range(MAX_CG):
             xp, product = self._normal(p, curvature)
             hp = p + product
-            # A class that is done takes steps of length 0 until all are.
+            # A class that is done takes steps of length 0 until enough are, and then all of them are left out.
             step = np.where(squares > goal, squares / np.maximum(np.einsum("kd,kd->k", p, hp), 1e-300), 0)
-            d += step[:, None] * p
-            xd += step[:, None].astype(np.float32) * xp
+            d[going] += step[:, None] * p
+            xd[going] += step[:, None].astype(np.float32) * xp
             residual -= step[:, None] * hp
             towards = self._preconditioner.apply(residual, total)
             following = np.einsum("kd,kd->k", residual, towards)
             p = towards + (following / np.maximum(squares, 1e-300))[:, None] * p
             squares = following
-            if (squares <= goal).all():
+            left = squares > goal
+            if not left.any():
                 break
+            if left.sum() <= LEFT * len(going):
+                going, curvature, total, goal = going[left], curvature[left], total[left], goal[left]
+                residual, p, squares = residual[left], p[left], squares[left]
         return d, xd
 
     def _backward(self, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +22,9 @@ FEW, FEW_ROWS = 32, 32
 WIDTHS = 16  # a tile's width is a multiple of this, and so of all groups of codes
 DEVICE_ROWS = 4096  # at most
 DEVICE_BYTES = 1 << 31  # of a GPU's memory for decoded rows
-GROUPS = 8  # of rows, each summed up by itself, so that sums don't depend on the number of threads
-GROUP_BYTES = 1 << 30  # what all groups' sums may take; beyond it there are fewer groups
+GROUPS = 32  # of rows, each summed up by itself, so that sums don't depend on how many threads or machines work
+GROUP_ROWS = 256  # at least: to add a group's sums takes as long as to multiply some dozen rows
+SUMS_BYTES = 1 << 30  # what the sums of groups may take that are being added up
 
 
 class Products(Protocol):
@@ -38,58 +40,122 @@ class Products(Protocol):
         """Both in one pass: u = directions · Xᵀ + bias (k, 1), and (weights ∘ u) · X."""
 
 
-class CpuProducts:
-    """On CPUs: a thread decodes some rows tile by tile, and multiplies while they lie in its cache."""
+@dataclass(frozen=True)
+class Part:
+    """What a group of rows gives.
 
-    def __init__(self, vectors: Vectors, scaling: Scaling, workers: int) -> None:
-        self._vectors, self._scaling, self._workers = vectors, scaling, workers
-        self._count, self._dimension = vectors.shape
+    Attributes:
+        forward: float32 (k, rows); None where only sums are asked for.
+        sums: of the rows, as tiles, float32 (tiles, k, width); None where none are asked for.
+    """
+
+    forward: np.ndarray | None
+    sums: np.ndarray | None
+
+
+Work = Callable[[slice], Part]  # on a group of rows
+
+
+class ByGroups(ABC):
+    """Products that are put together from groups of rows, always in the same order, whoever computes them."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        """shape: N and D."""
+        self._count, self._dimension = shape
 
     def forward(self, directions: np.ndarray) -> np.ndarray:
         """See Products."""
-        tiles = Tiles.of(self._dimension, len(directions))
-        stacked = tiles.stack(directions)
-        out = np.empty((len(directions), self._count), np.float32)
-
-        def work(group: slice) -> None:
-            buffer = tiles.buffer()
-            for rows in self._rows(group, tiles.rows):
-                out[:, rows] = _forward(stacked, self._decode(rows, tiles, buffer))
-
-        self._run(work, slices(self._count, BLOCK))
-        return out * np.float32(self._scaling.scale)
+        return self._joined("forward", len(directions), directions)[0]
 
     def backward(self, values: np.ndarray) -> np.ndarray:
         """See Products."""
-        tiles = Tiles.of(self._dimension, len(values))
-        scaled = values * np.float32(self._scaling.scale)
-
-        def work(group: slice) -> np.ndarray:
-            buffer, sums, part = tiles.buffer(), tiles.zeros(len(values)), tiles.zeros(len(values))
-            for rows in self._rows(group, tiles.rows):
-                sums += np.matmul(scaled[:, rows], self._decode(rows, tiles, buffer), out=part)
-            return sums
-
-        return self._sum(work, tiles, len(values))
+        return self._joined("backward", len(values), values)[1]
 
     def normal(self, directions: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See Products; each vector is decoded once."""
-        tiles, k = Tiles.of(self._dimension, len(directions)), len(directions)
-        stacked = tiles.stack(directions)
-        scale = np.float32(self._scaling.scale)
-        forward = np.empty((k, self._count), np.float32)
+        return self._joined("normal", len(directions), directions, weights, bias)
 
-        def work(group: slice) -> np.ndarray:
+    @abstractmethod
+    def parts(self, what: str, groups: list[slice], arrays: Sequence[np.ndarray]) -> Iterator[Part]:
+        """One of the three products, group by group.
+
+        Args:
+            what: forward, backward or normal.
+            groups: of rows.
+            arrays: what the method of that name takes.
+        """
+
+    def _groups(self) -> list[slice]:
+        size = max(-(-self._count // GROUPS), GROUP_ROWS)
+        return slices(self._count, -(-size // ROWS) * ROWS)
+
+    def _joined(self, what: str, k: int, *arrays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        tiles = Tiles.of(self._dimension, k)
+        forward = np.empty((0 if what == "backward" else k, self._count), np.float32)
+        sums = tiles.zeros(0 if what == "forward" else k)
+        groups = self._groups()
+        for group, part in zip(groups, self.parts(what, groups, arrays), strict=True):
+            if part.forward is not None:
+                forward[:, group] = part.forward
+            if part.sums is not None:
+                sums += part.sums
+        return forward, tiles.unstack(sums)
+
+
+class CpuProducts(ByGroups):
+    """On CPUs: a thread decodes some rows tile by tile, and multiplies while they lie in its cache."""
+
+    def __init__(self, vectors: Vectors, scaling: Scaling, workers: int) -> None:
+        super().__init__(vectors.shape)
+        self._vectors, self._scaling, self._workers = vectors, scaling, workers
+
+    def parts(self, what: str, groups: list[slice], arrays: Sequence[np.ndarray]) -> Iterator[Part]:
+        """See ByGroups; so many threads work as there is memory for their sums."""
+        work: Work = getattr(self, f"_{what}")(*arrays)
+        room = max(1, SUMS_BYTES // (8 * len(arrays[0]) * self._dimension))
+        with one_blas_thread():
+            yield from threads(work, groups, min(self._workers, room), ahead=1)
+
+    def _forward(self, directions: np.ndarray) -> Work:
+        tiles = Tiles.of(self._dimension, len(directions))
+        stacked, scale = tiles.stack(directions), np.float32(self._scaling.scale)
+
+        def work(group: slice) -> Part:
+            buffer, out = tiles.buffer(), np.empty((len(directions), group.stop - group.start), np.float32)
+            for rows in self._rows(group, tiles.rows):
+                out[:, _from(group, rows)] = _multiply(stacked, self._decode(rows, tiles, buffer)) * scale
+            return Part(out, None)
+
+        return work
+
+    def _backward(self, values: np.ndarray) -> Work:
+        tiles, k = Tiles.of(self._dimension, len(values)), len(values)
+        scale = np.float32(self._scaling.scale)
+
+        def work(group: slice) -> Part:
             buffer, sums, part = tiles.buffer(), tiles.zeros(k), tiles.zeros(k)
             for rows in self._rows(group, tiles.rows):
+                sums += np.matmul(values[:, rows] * scale, self._decode(rows, tiles, buffer), out=part)
+            return Part(None, sums)
+
+        return work
+
+    def _normal(self, directions: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> Work:
+        tiles, k = Tiles.of(self._dimension, len(directions)), len(directions)
+        stacked, scale = tiles.stack(directions), np.float32(self._scaling.scale)
+
+        def work(group: slice) -> Part:
+            buffer, sums, part = tiles.buffer(), tiles.zeros(k), tiles.zeros(k)
+            out = np.empty((k, group.stop - group.start), np.float32)
+            for rows in self._rows(group, tiles.rows):
                 decoded = self._decode(rows, tiles, buffer)
-                found = _forward(stacked, decoded) * scale + bias
-                forward[:, rows] = found
+                found = _multiply(stacked, decoded) * scale + bias
+                out[:, _from(group, rows)] = found
                 found *= scale * weights[:, rows]
                 sums += np.matmul(found, decoded, out=part)
-            return sums
+            return Part(out, sums)
 
-        return forward, self._sum(work, tiles, k)
+        return work
 
     def _rows(self, group: slice, size: int) -> Iterator[slice]:
         """The group's rows, so many at once; their memory is given back block by block."""
@@ -110,18 +176,6 @@ class CpuProducts:
                 self._vectors.tile(rows, columns, self._scaling.mean, rest)
                 out[:, :narrow] = rest
         return buffer[:, :height]
-
-    def _sum(self, work: Callable[[slice], np.ndarray], tiles: Tiles, k: int) -> np.ndarray:
-        groups = max(2, min(GROUPS, GROUP_BYTES // (4 * k * self._dimension)))
-        size = -(-self._count // groups)
-        total = tiles.zeros(k)
-        for part in self._run(work, slices(self._count, -(-size // ROWS) * ROWS)):
-            total += part
-        return tiles.unstack(total)
-
-    def _run(self, work: Callable[[slice], np.ndarray | None], groups: list[slice]) -> list[np.ndarray]:
-        with one_blas_thread():
-            return list(threads(work, groups, self._workers))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -159,7 +213,8 @@ class Tiles:
 
     def unstack(self, stacked: np.ndarray) -> np.ndarray:
         """Back to (k, D)."""
-        return np.ascontiguousarray(stacked.swapaxes(0, 1).reshape(stacked.shape[1], -1)[:, : self.dimension])
+        rows = stacked.swapaxes(0, 1).reshape(stacked.shape[1], self.count * self.width)
+        return np.ascontiguousarray(rows[:, : self.dimension])
 
     def zeros(self, k: int) -> np.ndarray:
         """For sums: (tiles, k, width)."""
@@ -219,7 +274,12 @@ def products(vectors: Vectors, scaling: Scaling, device: torch.device, workers: 
     return DeviceProducts(vectors, scaling, device)
 
 
-def _forward(stacked: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+def _from(group: slice, rows: slice) -> slice:
+    """The rows, counted from the group's first."""
+    return slice(rows.start - group.start, rows.stop - group.start)
+
+
+def _multiply(stacked: np.ndarray, decoded: np.ndarray) -> np.ndarray:
     """Directions (tiles, k, width) · decoded rows (tiles, rows, width): (k, rows)."""
     products_of_tiles = np.matmul(stacked, decoded.transpose(0, 2, 1))
     found: np.ndarray = products_of_tiles.sum(axis=0)

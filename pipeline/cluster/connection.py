@@ -43,6 +43,11 @@ class Workers:
     address: str
     project: Path
 
+    @property
+    def count(self) -> int:
+        """How many there are now, at least one."""
+        return max(1, len(_there(self.client)))
+
     def submit(self, task: Callable[..., Any], *arguments: Any) -> Future:
         """Hand out a task; arguments that are others' futures are waited for."""
         return self.client.submit(task, *arguments, pure=False)

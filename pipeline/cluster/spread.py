@@ -2,63 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import progress, stopwatch
+from pipeline import progress
 from pipeline.augmentation.copies import Rows
 from pipeline.cluster.connection import Workers, connected
 from pipeline.cluster.tasks import FitJob, ShardJob, describe_shard, fit, shard_file
 from pipeline.context import Codebook
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.features.extraction import SHARD
-from pipeline.files import atomic, read_json, write_arrays, write_json
-from pipeline.models.model import Advance
+from pipeline.files import atomic, write_arrays
 from pipeline.models.recipe import Recipe
 from pipeline.parallel import slices
-from pipeline.settings import Compute
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 
 class Elsewhere:
-    """Vectors of splits that workers compute, shard by shard, in files beside one another."""
+    """Vectors of splits that workers compute, shard by shard, each in a file until it is joined to the others."""
 
-    def __init__(self, recipe: Recipe, codebook: Codebook, folder: Path) -> None:
+    def __init__(self, workers: Workers, recipe: Recipe, codebook: Codebook, folder: Path) -> None:
         """folder: for shards, this one's alone; those that are there are not computed again."""
         self.recipe = recipe
         self.folder = folder
+        self._workers = workers
+        self._futures: dict[tuple[str, int], Future] = {}
         self._codebook = folder / "codebook.npz"
         write_arrays(self._codebook, **codebook)
 
-    def compute(self, splits: Mapping[str, Rows], compute: Compute, advance: Advance) -> dict[str, float]:
-        """Seconds that each split took until all its shards were there."""
-        with connected(compute) as workers:
-            return {name: self._compute(workers, name, rows, advance) for name, rows in splits.items()}
+    def hand_out(self, name: str, rows: Rows, joined: int) -> None:
+        """Give the shards of a split to the workers, but for those that are there, or joined already.
+
+        Args:
+            joined: rows that are.
+        """
+        job = self._job(self._workers, name, rows)
+        for part in slices(len(rows), SHARD):
+            if part.stop > joined and not shard_file(self.folder, name, part.start).is_file():
+                task = self._workers.submit(describe_shard, job, part.start, part.stop)
+                self._futures[name, part.start] = task
 
     def vectors(self, name: str) -> Callable[[slice], np.ndarray]:
-        """What gives the vectors of a shard."""
-        return lambda part: np.load(shard_file(self.folder, name, part.start))
+        """What waits for a shard and gives its vectors; the file of the one before, which is joined then, goes."""
+        before: Path | None = None
 
-    def _compute(self, workers: Workers, name: str, rows: Rows, advance: Advance) -> float:
-        job = self._job(workers, name, rows)
-        kept = self.folder / f"seconds-{name}.json"
-        before = float(read_json(kept, "that wrote it")) if kept.is_file() else 0.0  # of runs that were interrupted
-        started = stopwatch.seconds()
+        def wait(part: slice) -> np.ndarray:
+            nonlocal before
+            future = self._futures.pop((name, part.start), None)
+            if future is not None and (failed := self._workers.gather([future], lambda count: None)):
+                raise failed[0]
+            if before is not None:
+                before.unlink(missing_ok=True)
+            before = shard_file(self.folder, name, part.start)
+            found: np.ndarray = np.load(before)
+            return found
 
-        def done(count: int) -> None:
-            advance(count)
-            write_json(kept, before + stopwatch.seconds() - started)
-
-        futures = []
-        for part in slices(len(rows), SHARD):
-            if shard_file(self.folder, name, part.start).is_file():
-                advance(part.stop - part.start)
-            else:
-                futures.append(workers.submit(describe_shard, job, part.start, part.stop))
-        if failed := workers.gather(futures, done):
-            raise failed[0]
-        return before + stopwatch.seconds() - started
+        return wait
 
     def _job(self, workers: Workers, name: str, rows: Rows) -> ShardJob:
         palette = None if rows.palette is None else rows.palette.tolist()

@@ -20,6 +20,11 @@ from pipeline.files import atomic, read_arrays
 from pipeline.models.feature_vectors import describe
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Augmentation, Compute
+from pipeline.training.memory import keep_freed_memory
+
+#: Dask starts its workers so that malloc gives back whatever is freed, and each temporary array costs fresh pages: then
+#: Fisher vectors take twice as long. These are the limits that glibc's malloc comes to by itself in other processes.
+AS_ELSEWHERE = 1 << 25, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ def _in_project(folder: str) -> Iterator[Compute]:
     """In the project's folder, silent, with the threads that this worker may use."""
     os.chdir(folder)
     progress.console.quiet = True
+    keep_freed_memory(*AS_ELSEWHERE)
     yield settings.load().compute.model_copy(update={"backend": "threading", "scheduler": None, "workers": _threads()})
 
 

@@ -37,7 +37,7 @@ class Shards:
         Returns:
             Seconds spent computing, those of interrupted runs included.
         """
-        path, state_path = self.folder / f"{name}.npy", self.folder / f"{name}.json"
+        path, state_path = self._paths(name)
         done, seconds, out = self._resume(path, state_path, count)
         advance(done)
         for part in slices(count, SHARD):
@@ -57,6 +57,13 @@ class Shards:
             write_json(state_path, {"done": part.stop, "seconds": seconds, "count": count})
             advance(part.stop - part.start)
         return seconds
+
+    def finished(self, name: str, count: int) -> int:
+        """How many vectors of an interrupted run are there."""
+        return self._resume(*self._paths(name), count)[0]
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self.folder / f"{name}.npy", self.folder / f"{name}.json"
 
     def _resume(self, path: Path, state_path: Path, count: int) -> tuple[int, float, np.memmap | None]:
         try:

@@ -6,14 +6,18 @@ Codebook → vectors → classifier, each step by itself or all.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from pipeline.classifiers.fitting import fit_svm
 from pipeline.classifiers.linear_svm import LinearSVM
+from pipeline.classifiers.products import Products
 from pipeline.classifiers.vectors import Dense, Scaling, Vectors, finite, open_vectors
 from pipeline.context import Codebook
 from pipeline.data.contract import TrainingData
@@ -148,14 +152,32 @@ def fit_classifier(
         return np.asarray(found.reshape(views, len(data.val), classes).mean(axis=0))
 
     labels = np.tile(data.train.labels, vectors["train"].shape[0] // len(data.train))
-    svm, trials = fit_svm(
-        f"svm {recipe.key}", vectors["train"], labels, classes, recipe.settings.svm, val_scores, data.val.labels,
-        scaling, device, workers,
-    )  # fmt: skip
+    with _multiplier(recipe.key, vectors["train"], scaling, device, compute) as multiply:
+        svm, trials = fit_svm(
+            f"svm {recipe.key}", vectors["train"], labels, classes, recipe.settings.svm, val_scores, data.val.labels,
+            scaling, device, workers, multiply,
+        )  # fmt: skip
     seconds = seconds_before + time.perf_counter() - started
     scores = val_scores(svm)
     familiarity, strangeness = _familiarity(recipe, vectors, len(data.train), scores)
     return Fitted(FeatureSvm(recipe, codebook, svm, compute), scores, familiarity, strangeness, trials, seconds)
+
+
+@contextmanager
+def _multiplier(
+    key: str, train: Vectors, scaling: Scaling, device: torch.device, compute: Compute
+) -> Iterator[Products | None]:
+    """Dask's workers, where `compute` says so and the vectors are many; None: this process."""
+    if compute.backend != "dask" or device.type != "cpu":
+        yield None
+        return
+    from pipeline.cluster.products import WORTH, products_elsewhere, stored_at
+
+    if train.shape[0] * train.shape[1] < WORTH or stored_at(train) is None:
+        yield None
+        return
+    with products_elsewhere(key, train, scaling, compute) as found:
+        yield found
 
 
 def _familiarity(

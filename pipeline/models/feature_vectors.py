@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import progress
+from pipeline import progress, stopwatch
 from pipeline.context import Codebook, Context
 from pipeline.data.contract import TrainingData
 from pipeline.features.extraction import Shards
@@ -15,6 +17,9 @@ from pipeline.models.model import Advance, quiet
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Compute
 from pipeline.workfolder import work_folder
+
+if TYPE_CHECKING:
+    from pipeline.augmentation.copies import Rows
 
 #: What vectors depend on, beside this file.
 CODE = ("augmentation", "descriptors", "encoding", "features", "randomness.py")
@@ -59,25 +64,49 @@ def extract(
     }
     # Kernels compile on their first use; that is no cost of the method.
     describe(recipe, codebook, rows["train"].images(slice(0, 2)), compute)
-    seconds = {}
     with progress.bar(f"features {recipe.key}", sum(len(images) for images in rows.values())) as bar:
         if compute.backend == "dask":
-            from pipeline.cluster.spread import Elsewhere
-
-            elsewhere = Elsewhere(recipe, codebook, shards.folder / "elsewhere")
-            seconds = elsewhere.compute(rows, compute, bar.advance)
-            for name, images in rows.items():
-                shards.write(name, elsewhere.vectors(name), len(images), lambda count: None)
-            shards.publish(target, list(rows))
-            return seconds["train"]
-        for name, images in rows.items():
-
-            def vectors(part: slice, name: str = name, images: Rows = images) -> np.ndarray:
-                return describe(recipe, codebook, images.images(part), compute, training=name == "train")
-
-            seconds[name] = shards.write(name, vectors, len(images), bar.advance)
+            seconds = _extract_elsewhere(recipe, codebook, rows, compute, shards, bar.advance)
+        else:
+            seconds = {
+                name: shards.write(name, _vectors(recipe, codebook, name, images, compute), len(images), bar.advance)
+                for name, images in rows.items()
+            }
     shards.publish(target, list(rows))
     return seconds["train"]
+
+
+def _vectors(
+    recipe: Recipe, codebook: Codebook, name: str, images: Rows, compute: Compute
+) -> Callable[[slice], np.ndarray]:
+    return lambda part: describe(recipe, codebook, images.images(part), compute, training=name == "train")
+
+
+def _extract_elsewhere(
+    recipe: Recipe, codebook: Codebook, rows: dict[str, Rows], compute: Compute, shards: Shards, advance: Advance
+) -> dict[str, float]:
+    """By Dask's workers, while this process joins what is there; seconds from the first shard of a split to its last.
+
+    Joining counts, since workers go on meanwhile, and so do the seconds of interrupted runs.
+    """
+    from pipeline.cluster.connection import connected
+    from pipeline.cluster.spread import Elsewhere
+
+    seconds = {}
+    with connected(compute) as workers:
+        elsewhere = Elsewhere(workers, recipe, codebook, shards.folder / "elsewhere")
+        for name, images in rows.items():
+            elsewhere.hand_out(name, images, shards.finished(name, len(images)))
+        for name, images in rows.items():
+            watch = stopwatch.Kept(shards.folder / "elsewhere" / f"seconds-{name}.json")
+
+            def note(count: int, watch: stopwatch.Kept = watch) -> None:
+                advance(count)
+                watch.keep()
+
+            shards.write(name, elsewhere.vectors(name), len(images), note)
+            seconds[name] = watch.seconds
+    return seconds
 
 
 def extraction_work(recipe: Recipe, codebook: Codebook, data: TrainingData, compute: Compute) -> Path:
