@@ -34,6 +34,7 @@ CASES = (
     "report",
     "scaling",
     "ilsvrc",
+    "solver",
     "cluster",
     "gpu",
     "dask",

@@ -33,6 +33,8 @@ def test_each_task_goes_to_the_worker_that_is_free_first() -> None:
     assert cluster.makespan([3, 3, 2, 2, 2], 2) == 7  # 3 + 2 + 2 and 3 + 2
     assert cluster.makespan([1] * 10, 3) == 4
     assert cluster.makespan([2, 1], 5) == 2
+    assert cluster.makespan([3, 1, 1], 3, join=0.5) == 4.5  # the client waits for the first, then joins all three
+    assert cluster.makespan([1, 1, 1], 1, join=0.5) == 3.5  # it joins the others while the last is computed
 
 
 def test_the_steps_of_a_gpu_s_benchmark_run_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,6 +106,6 @@ def test_a_folder_of_raw_files_is_a_data_set(project: Path) -> None:
             picture = np.roll(scene(), 3 * number, axis=1)[:, :, channels]
             dng(project / "datasets" / "photos" / kind / f"{number}.{'dng' if number else 'raw_large'}", picture)
     edit(project, {"dataset": "photos", "datasets.photos.image_size": 32})
-    manifest = prepare(settings.load(), layout.DATA, layout.WORK)
+    manifest = prepare(settings.load(), layout.DATA)
     assert sum(split["count"] for split in manifest["splits"].values()) == 24
     assert (manifest["skipped_count"], manifest["blank_count"]) == (0, 0)

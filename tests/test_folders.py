@@ -42,7 +42,7 @@ def fill(folder: Path, count: int, suffix: str = ".png") -> None:
 def photos(project: Path, **changes: Any) -> dict[str, Any]:
     own = {f"datasets.photos.{name}": value for name, value in changes.items()}
     edit(project, {"dataset": "photos", "datasets.photos.image_size": 16, **own})
-    return prepare(settings.load(), layout.DATA, layout.WORK)
+    return prepare(settings.load(), layout.DATA)
 
 
 def counts(manifest: dict[str, Any]) -> dict[str, int]:

@@ -50,7 +50,7 @@ def hub(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def use(**changes: Any) -> dict[str, Any]:
     wanted = {"name": "shapes/three", "revision": COMMIT, "files": "*.parquet"} | changes
     edit(Path(), {"dataset": "hub", "datasets.hub.image_size": None, "datasets.hub.hub": wanted})
-    return prepare(settings.load(), layout.DATA, layout.WORK)
+    return prepare(settings.load(), layout.DATA)
 
 
 def test_a_name_and_a_commit_are_enough(hub: Server) -> None:

@@ -32,7 +32,7 @@ def fill(folder: Path, classes: dict[str, int], suffix: str = ".png") -> None:
 
 def photos(project: Path, changes: dict[str, Any] | None = None) -> dict[str, Any]:
     edit(project, {"dataset": "photos", "datasets.photos.image_size": 16} | (changes or {}))
-    return prepare(settings.load(), layout.DATA, layout.WORK)
+    return prepare(settings.load(), layout.DATA)
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def test_what_was_mended_and_what_shows_nothing_is_counted_and_said(project: Pat
             )
         Image.new("RGB", (40, 40), (7, 7, 7 if kind == "a" else 9)).save(folder / "black.png")
     edit(project, {"dataset": "photos", "datasets.photos.image_size": 32})
-    manifest = prepare(project_settings.load(), layout.DATA, layout.WORK)
+    manifest = prepare(project_settings.load(), layout.DATA)
     assert manifest["mended"] == {"JPEG without its end marker": 6}
     assert manifest["blank_count"] == 2
     assert sorted(manifest["blank"]) == ["a/black.png", "b/black.png"]

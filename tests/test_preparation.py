@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -19,8 +19,9 @@ from hypothesis import settings as hypothesis_settings
 from pipeline import layout, settings
 from pipeline.data import duplicates, packing, preparation
 from pipeline.data.contract import ImageWriter, load_manifest, load_split
+from pipeline.data.packed_chunks import Chunk
 from pipeline.data.sources import base
-from pipeline.data.sources.base import Source, part_of_array
+from pipeline.data.sources.base import Part, Source, part_of_array
 from pipeline.data.splits import assign, stratified
 from pipeline.errors import PipelineError
 from tests.conftest import edit
@@ -174,7 +175,7 @@ def test_duplicates_are_dropped_from_train_and_never_from_test(
     train[rows.indices[:2]] = test[4]
     train[rows.indices[2]] = changed(test[5:6])["recompressed"][0]
     monkeypatch.setattr(preparation, "open_source", lambda _: source(train, test))
-    manifest = preparation.prepare(chosen, layout.DATA, layout.WORK)
+    manifest = preparation.prepare(chosen, layout.DATA)
     assert manifest["duplicates"]["counts"] == {"exact: test in train": 1, "near: test in train": 1}
     assert manifest["duplicates"]["dropped"] == ({"train": dropped} if dropped else {})
     assert manifest["splits"]["train"]["count"] == len(rows.indices) - dropped == len(load_split("train"))
@@ -186,7 +187,7 @@ def test_duplicates_are_dropped_from_train_and_never_from_test(
 def test_where_we_split_exact_twins_are_dropped_by_default(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.concatenate([crops(60, seed=7)] * 2)
     monkeypatch.setattr(preparation, "open_source", lambda _: source(images))
-    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    preparation.prepare(settings.load(), layout.DATA)
     contents = {name: {image.tobytes() for image in load_split(name).images} for name in ("train", "val", "test")}
     assert not contents["train"] & contents["test"]
     assert not contents["val"] & contents["test"]
@@ -202,7 +203,7 @@ def test_packing_keeps_images_labels_and_names_together(project: Path, monkeypat
     monkeypatch.setattr(packing, "CHUNK", 64)
     monkeypatch.setattr(preparation, "open_source", lambda _: source(images))
     edit(project, {"prepare.duplicates": "report"})
-    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    preparation.prepare(settings.load(), layout.DATA)
     for name in ("train", "val", "test"):
         split = load_split(name)
         number = split.images[:, 0, 0, 0].astype(int) * 256 + split.images[:, 0, 0, 1]
@@ -253,7 +254,7 @@ def test_grey_is_noticed() -> None:
 def test_a_full_disk_leaves_the_old_data_whole(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(project, {"dataset": "digits"})
     chosen = settings.load()
-    before = preparation.prepare(chosen, layout.DATA, layout.WORK)
+    before = preparation.prepare(chosen, layout.DATA)
 
     class FullDisk:
         def __init__(self, file: IO[bytes]) -> None:
@@ -270,47 +271,104 @@ def test_a_full_disk_leaves_the_old_data_whole(project: Path, monkeypatch: pytes
 
     start = ImageWriter.__init__
 
-    def opened(self: ImageWriter, path: Path) -> None:
-        start(self, path)
+    def opened(self: ImageWriter, *arguments: Any) -> None:
+        start(self, *arguments)
         self._file = FullDisk(self._file)  # type: ignore[assignment]
 
     monkeypatch.setattr(ImageWriter, "__init__", opened)
     with pytest.raises(PipelineError, match="No space left on device"):
-        preparation.prepare(chosen, layout.DATA, layout.WORK)
+        preparation.prepare(chosen, layout.DATA)
     assert load_manifest() == before
     assert len(load_split("train")) == before["splits"]["train"]["count"]
-    assert not (layout.WORK / "prepare").exists()
 
 
-def test_a_killed_prepare_leaves_nothing_half_written(project: Path) -> None:
-    edit(project, {"datasets.objects.images_per_class": {"train": 2000, "val": 3, "test": 3}})
+def read_counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each chunk has that is read from now on."""
+    read, counts = packing._pack_chunk, []
+
+    def counted(part: Part, indices: np.ndarray, writer: ImageWriter) -> Chunk:
+        counts.append(len(indices))
+        return read(part, indices, writer)
+
+    monkeypatch.setattr(packing, "_pack_chunk", counted)
+    return counts
+
+
+def test_a_killed_prepare_goes_on_after_its_last_chunk(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, {"datasets.objects.images_per_class": {"train": 150, "val": 3, "test": 3}})
     running = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "prepare"], cwd=project, start_new_session=True, stderr=subprocess.DEVNULL
     )
-    begun = project / "work" / "prepare" / "train" / "images.npy"
-    while not (begun.exists() and begun.stat().st_size > 1000):
+    while len(list((project / "work").glob("prepare-*/train/chunks/*.npz"))) < 2:
         assert running.poll() is None, "prepare ended before it could be killed"
         time.sleep(0.02)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not Path("data").exists()
-    edit(project, {"datasets.objects.images_per_class": {"train": 4, "val": 3, "test": 3}})
-    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
-    assert len(load_split("train")) == 80
-    assert not (layout.WORK / "prepare").exists()
+    counts = read_counts(monkeypatch)
+    resumed = preparation.prepare(settings.load(), layout.DATA)
+    assert 0 < sum(counts) <= 3000 + 120 - 2 * packing.CHUNK
+    resumed_bytes = {path.name: path.read_bytes() for path in layout.DATA.glob("train/*")}
+    assert resumed_bytes.keys() == {"images.npy", "labels.npy", "ids.json", "together.npy"}
+    assert not list(layout.WORK.glob("prepare*"))
+    counts.clear()
+    assert preparation.prepare(settings.load(), layout.DATA) == resumed
+    assert sum(counts) == 3000 + 120
+    assert {path.name: path.read_bytes() for path in layout.DATA.glob("train/*")} == resumed_bytes
+
+
+@pytest.mark.parametrize("damage", ["record", "images", "both there"])
+def test_what_a_kill_left_is_used_only_as_far_as_it_is_whole(
+    damage: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twins are taken out of train, and images left out that can't be read, before and after the interruption."""
+    edit(project, {"dataset": "digits", "prepare.duplicates": "drop_near"})
+    monkeypatch.setattr(packing, "CHUNK", 100)
+    monkeypatch.setattr(duplicates, "MIN_CORRELATION", 0.9)
+    expected = preparation.prepare(settings.load(), layout.DATA)
+    assert expected["duplicates"]["dropped"]["train"] > 0
+    finish = packing.finish
+    monkeypatch.setattr(packing, "finish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        preparation.prepare(settings.load(), layout.DATA)
+    (train,) = layout.WORK.glob("prepare-*/train")
+    assert (train / "images.npy").is_file()
+    left = len(list(train.glob("chunks/*.npz")))
+    if damage == "record":
+        (train / "chunks" / "0000002.npz").write_bytes(b"PK")
+    elif damage == "images":
+        (train / "packed.npy").write_bytes((train / "packed.npy").read_bytes()[:1000])
+    monkeypatch.setattr(packing, "finish", finish)
+    counts = read_counts(monkeypatch)
+    assert preparation.prepare(settings.load(), layout.DATA) == expected
+    assert len(counts) == {"record": left - 2, "images": left, "both there": 0}[damage]
+
+
+def test_other_settings_do_not_go_on_with_what_a_kill_left(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(project, {"dataset": "digits"})
+    finish = packing.finish
+    monkeypatch.setattr(packing, "finish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        preparation.prepare(settings.load(), layout.DATA)
+    monkeypatch.setattr(packing, "finish", finish)
+    edit(project, {"prepare.val_fraction": 0.3})
+    counts = read_counts(monkeypatch)
+    preparation.prepare(settings.load(), layout.DATA)
+    assert sum(counts) == 1797
+    assert not list(layout.WORK.glob("prepare*"))
 
 
 def test_the_same_seed_gives_the_same_data_for_any_workers_and_backend(project: Path) -> None:
     manifests = []
     for workers, backend in ((1, "loky"), (2, "loky"), (2, "threading"), (2, "multiprocessing")):
         edit(project, {"compute.workers": workers, "compute.backend": backend})
-        manifests.append(preparation.prepare(settings.load(), layout.DATA, layout.WORK))
+        manifests.append(preparation.prepare(settings.load(), layout.DATA))
     assert all(manifest == manifests[0] for manifest in manifests)
 
 
 def test_damaged_data_names_the_stage(project: Path) -> None:
     edit(project, {"dataset": "digits"})
-    preparation.prepare(settings.load(), layout.DATA, layout.WORK)
+    preparation.prepare(settings.load(), layout.DATA)
     labels = layout.DATA / "val" / "labels.npy"
     np.save(labels, np.load(labels)[:-1])
     with pytest.raises(PipelineError, match="don't fit together; rerun the stage prepare"):

@@ -57,7 +57,7 @@ def test_photographs_that_git_does_not_know_are_found_from_the_copy(
     (project / COPY / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
     monkeypatch.chdir(project / COPY)
     assert inputs.fingerprint(settings.load()) == there  # so that `prepare` need not run again
-    assert sum(split["count"] for split in prepare(settings.load(), layout.DATA, layout.WORK)["splits"].values()) == 30
+    assert sum(split["count"] for split in prepare(settings.load(), layout.DATA)["splits"].values()) == 30
     assert (project / COPY / "data").is_dir()
 
 

@@ -39,7 +39,7 @@ def use(name: str, **changes: Any) -> dict[str, Any]:
     """Prepare a data set of params.yaml with some settings of its own changed."""
     changed = {f"datasets.{name}.{key}": value for key, value in changes.items()}
     edit(Path(), {"dataset": name, f"datasets.{name}.image_size": None} | changed)
-    return prepare(settings.load(), layout.DATA, layout.WORK)
+    return prepare(settings.load(), layout.DATA)
 
 
 def counts(manifest: dict[str, Any]) -> dict[str, int]:

@@ -149,13 +149,27 @@ class ImageWriter:
 
     HEADER_BYTES = 128
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, count: int = 0, shape: tuple[int, ...] | None = None) -> None:
+        """Begin a file, or go on behind the images that a killed run wrote.
+
+        Args:
+            path: of the file.
+            count: images that are there, at least.
+            shape: of each of them.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by __exit__
-        self._file.write(b"\0" * self.HEADER_BYTES)
-        self.shape: tuple[int, ...] | None = None
-        self.count = 0
+        self._path, self.count, self.shape = path, count, shape if count else None
+        self._file = open(path, "r+b" if count else "wb")  # noqa: SIM115 - closed by __exit__
+        if count:
+            self._file.truncate(self.size(count, shape))
+            self._file.seek(0, os.SEEK_END)
+        else:
+            self._file.write(b"\0" * self.HEADER_BYTES)
+
+    @classmethod
+    def size(cls, count: int, shape: tuple[int, ...] | None) -> int:
+        """Bytes of a file of so many images."""
+        return cls.HEADER_BYTES + count * int(np.prod(shape or ()))
 
     def append(self, images: np.ndarray) -> None:
         """Write a batch, uint8 (n, H, W, 3).
@@ -178,6 +192,17 @@ class ImageWriter:
         except OSError as error:
             raise PipelineError(f"{self._path}: cannot be written ({error.strerror or error})") from error
         self.count += len(images)
+
+    def flush(self) -> None:
+        """Hand what was appended to the system, which has it even if this process is killed.
+
+        Raises:
+            PipelineError: the disk is full.
+        """
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise PipelineError(f"{self._path}: cannot be written ({error.strerror or error})") from error
 
     def __enter__(self) -> ImageWriter:
         return self

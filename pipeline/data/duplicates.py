@@ -65,6 +65,11 @@ class Signatures:
     thumbnails: np.ndarray
 
 
+NOTHING = Signatures(
+    np.empty(0, "V16"), np.empty(0, np.uint64), np.empty((0, (HASH_SIDE // 2) ** 2), np.uint8)
+)  # of none
+
+
 def sign(images: np.ndarray) -> Signatures:
     """Signatures of a batch, uint8 (N, H, W, 3)."""
     content = np.array([hashlib.blake2b(image.data, digest_size=16).digest() for image in images], "V16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -14,12 +15,15 @@ import numpy as np
 from pipeline.data import duplicates
 from pipeline.data.blank import blank
 from pipeline.data.contract import ImageWriter
-from pipeline.data.sources.base import Source
+from pipeline.data.packed_chunks import Chunk, chunk_file, finished
+from pipeline.data.sources.base import Part, Source
 from pipeline.data.splits import Assignment
 from pipeline.files import atomic, write_json
 from pipeline.parallel import slices
 
 CHUNK = 512
+PACKED, RECORDS = "packed.npy", "chunks"  # all images of the source's part, and what is known of each chunk of them
+IMAGES = "images.npy"  # those that stay
 
 
 @dataclass
@@ -43,32 +47,60 @@ class Packed:
 
 
 def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable[[int], None]) -> Packed:
-    """Write one split's images.npy, chunk by chunk; memory stays flat however many images there are."""
+    """Write one split's images, chunk by chunk; memory stays flat however many there are.
+
+    A run that was killed in the same folder goes on after its last chunk.
+    """
     part = source.parts[assignment.part]
-    kept: list[np.ndarray] = []
-    signatures: list[duplicates.Signatures] = []
-    skipped: list[dict[str, str]] = []
-    mended: Counter[str] = Counter()
-    empty: list[str] = []
-    grey = True
-    with ImageWriter(folder / "images.npy") as writer:
-        for chunk in slices(len(assignment.indices), CHUNK):
-            indices = assignment.indices[chunk]
-            batch = part.read(indices)
-            writer.append(batch.images)
-            bad = np.isin(np.arange(len(indices)), list(batch.bad))
-            skipped += [{"id": part.ids[int(indices[at])], "reason": reason} for at, reason in batch.bad.items()]
-            mended.update(batch.mended.values())
-            kept.append(indices[~bad])
-            if len(batch.images):
-                empty += [part.ids[int(index)] for index in indices[~bad][blank(batch.images)]]
-                signatures.append(duplicates.sign(batch.images))
-                grey = grey and is_grey(batch.images)
+    path, records = folder / PACKED, folder / RECORDS
+    (folder / IMAGES).unlink(missing_ok=True)  # of a run that was killed while it took twins out
+    chunks = finished(records) if path.is_file() else []
+    if chunks and path.stat().st_size < ImageWriter.size(*_written(chunks)):  # the system went down with the process
+        chunks = []
+    with ImageWriter(path, *_written(chunks)) as writer:
+        for number, rows in enumerate(slices(len(assignment.indices), CHUNK)):
+            indices = assignment.indices[rows]
+            if number >= len(chunks):
+                chunks.append(_pack_chunk(part, indices, writer))
+                writer.flush()
+                chunks[-1].write(chunk_file(records, number))
             advance(len(indices))
-    chosen = np.concatenate(kept) if kept else np.empty(0, np.int64)
-    ids = [part.ids[int(index)] for index in chosen]
-    signed = duplicates.join(signatures) if signatures else duplicates.sign(np.zeros((1, 8, 8, 3), np.uint8))
-    return Packed(part.labels[chosen], ids, signed, grey, writer.shape or (0, 0, 3), skipped, mended, empty)
+    return _packed(part, chunks, writer.shape or (0, 0, 3))
+
+
+def _written(chunks: list[Chunk]) -> tuple[int, tuple[int, ...] | None]:
+    """How many images, of which shape."""
+    return sum(len(chunk.kept) for chunk in chunks), next((chunk.shape for chunk in chunks if chunk.shape), None)
+
+
+def _pack_chunk(part: Part, indices: np.ndarray, writer: ImageWriter) -> Chunk:
+    batch = part.read(indices)
+    writer.append(batch.images)
+    kept = np.delete(indices, list(batch.bad))
+    there = len(kept) > 0
+    return Chunk(
+        kept,
+        duplicates.sign(batch.images) if there else duplicates.NOTHING,
+        kept[blank(batch.images)] if there else kept,
+        is_grey(batch.images),
+        tuple(batch.images.shape[1:]) if there else (),
+        {int(indices[at]): reason for at, reason in batch.bad.items()},
+        {int(indices[at]): reason for at, reason in batch.mended.items()},
+    )
+
+
+def _packed(part: Part, chunks: list[Chunk], shape: tuple[int, ...]) -> Packed:
+    kept = np.concatenate([np.empty(0, np.int64), *(chunk.kept for chunk in chunks)])
+    return Packed(
+        part.labels[kept],
+        [part.ids[int(index)] for index in kept],
+        duplicates.join([duplicates.NOTHING, *(chunk.signatures for chunk in chunks)]),
+        all(chunk.grey for chunk in chunks),
+        shape,
+        [{"id": part.ids[index], "reason": reason} for chunk in chunks for index, reason in chunk.bad.items()],
+        Counter(reason for chunk in chunks for reason in chunk.mended.values()),
+        [part.ids[int(index)] for chunk in chunks for index in chunk.blank],
+    )
 
 
 def is_grey(images: np.ndarray) -> bool:
@@ -77,13 +109,12 @@ def is_grey(images: np.ndarray) -> bool:
 
 
 def drop(packed: Packed, rows: set[int], folder: Path) -> Packed:
-    """Remove rows from a packed split, streaming into a new images.npy."""
+    """Leave rows out of a packed split, streaming the others into a new file."""
     keep = np.array([row not in rows for row in range(len(packed.ids))])
-    old = np.load(folder / "images.npy", mmap_mode="r")
-    with ImageWriter(folder / "images.new.npy") as writer:
-        for chunk in slices(len(old), CHUNK):
-            writer.append(old[chunk][keep[chunk]])
-    shutil.move(folder / "images.new.npy", folder / "images.npy")
+    whole = np.load(folder / PACKED, mmap_mode="r")
+    with ImageWriter(folder / IMAGES) as writer:
+        for chunk in slices(len(whole), CHUNK):
+            writer.append(whole[chunk][keep[chunk]])
     signed = packed.signatures
     return Packed(
         packed.labels[keep],
@@ -98,7 +129,12 @@ def drop(packed: Packed, rows: set[int], folder: Path) -> Packed:
 
 
 def finish(packed: Packed, folder: Path) -> None:
-    """Write labels and ids beside the images."""
+    """Write labels and ids beside the images; what a killed run would have gone on from goes."""
+    if (folder / IMAGES).is_file():
+        (folder / PACKED).unlink()
+    else:
+        os.replace(folder / PACKED, folder / IMAGES)
+    shutil.rmtree(folder / RECORDS)
     with atomic(folder / "labels.npy") as file:
         np.save(file, packed.labels.astype(np.int64))
     write_json(folder / "ids.json", packed.ids)

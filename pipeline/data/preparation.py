@@ -14,6 +14,7 @@ from pipeline import layout, progress
 from pipeline.data import duplicates, packing
 from pipeline.data.contract import SPLITS
 from pipeline.data.folds import Folds, fold_all, together_in
+from pipeline.data.inputs import fingerprint
 from pipeline.data.intake import Intake
 from pipeline.data.planning import Grouped, plan_splits
 from pipeline.data.sources import Source, open_source
@@ -21,16 +22,27 @@ from pipeline.data.splits import Assignment
 from pipeline.errors import PipelineError
 from pipeline.files import atomic, write_csv, write_json
 from pipeline.settings import Prepare, Settings
+from pipeline.workfolder import work_folder
 
 NAMED = 10  # skipped images that a sentence names
 LISTED = 1000  # skipped images and duplicates that the manifest names; all are counted
 
 
-def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
-    """Write `target` (data/) anew and return its manifest; a kill in the middle leaves `target` as it was."""
+#: What packed images depend on, beside their files and the settings.
+CODE = ("data", "files.py", "randomness.py", "settings")
+
+
+def prepare(settings: Settings, target: Path) -> dict[str, Any]:
+    """Write `target` (data/) anew and return its manifest.
+
+    A kill or an error in the middle leaves `target` as it was, and the next run goes on after the last chunk of images,
+    as long as files, settings and code are the same.
+    """
     source = open_source(settings)
-    temporary = work / "prepare"
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _folder(settings)
+    for other in layout.WORK.glob("prepare-*"):
+        if other != temporary:
+            shutil.rmtree(other, ignore_errors=True)
     try:
         plan, grouped = plan_splits(source, settings)
         for note in grouped.notes:
@@ -56,9 +68,21 @@ def prepare(settings: Settings, target: Path, work: Path) -> dict[str, Any]:
         os.replace(temporary, target)
     except OSError as error:
         raise PipelineError(f"{error.filename or target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return manifest
+
+
+def _folder(settings: Settings) -> Path:
+    """Where images are packed: another folder for whatever leads to others."""
+    code = Path(__file__).parents[1]
+    return work_folder(
+        "prepare",
+        [code / name for name in CODE],
+        dataset=settings.dataset,
+        source=settings.source.model_dump(),
+        prepare=settings.prepare.model_dump(),
+        seed=settings.seed,
+        files=fingerprint(settings),
+    )
 
 
 def _write_together(together: np.ndarray, splits: dict[str, packing.Packed], folder: Path) -> None:

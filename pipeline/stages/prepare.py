@@ -8,4 +8,4 @@ def run() -> None:
     """Validate every setting that later stages will need, then pack the data set."""
     chosen = settings.load()
     chosen.check_methods()
-    prepare(chosen, layout.DATA, layout.WORK)
+    prepare(chosen, layout.DATA)
