@@ -84,7 +84,8 @@ def run(data_root: Path) -> list[Row]:
     fitted = terms @ by_term
     whole = float(by_term @ [1, CLASSES * NUMBERS, NUMBERS, IMAGES]) + (TOGETHER - PART) / 2**30
     rows = [
-        Row(f"solver, {classes:,} classes × {images:,} images × {numbers:,} numbers: own memory", peak, None, "", "GiB", None)
+        Row(f"solver, {classes:,} classes × {images:,} images × {numbers:,} numbers: own memory", peak, None, "", "GiB",
+            None)
         for (classes, images, numbers), peak in zip(SIZES, found.tolist(), strict=True)
     ]  # fmt: skip
     off = 100 * float(np.abs(fitted - found).max() / found.max())
