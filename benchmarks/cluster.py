@@ -3,8 +3,8 @@
 Measured here: how long an image takes by one thread, how much that varies, how fast the client joins shards into one
 file, and what the scheduler costs. The last comes from a replay: as many tasks as ILSVRC has shards are handed to 1 to
 128 workers, each of which only waits, a fixed share of a shard's time. What the replay takes longer than the waiting
-alone is the scheduler's, and is not scaled down. The client joins shards while workers compute others. The ideal time is
-the work divided by the number of workers.
+alone is the scheduler's, and is not scaled down. The client joins shards while workers compute others. The ideal time
+is the work divided by the number of workers.
 """
 
 from __future__ import annotations
