@@ -241,6 +241,17 @@ def test_classes_in_parts_reach_the_same_solution(
     assert not list(layout.WORK.glob("*"))  # nothing is left of the file, though the process goes on
 
 
+def test_scores_of_classes_in_parts_are_those_of_all(
+    digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = digits
+    model = Solver(Dense(x), y, 10).solve(0.1)
+    expected = scaled(x, model.scaling) @ model.weights.T + model.bias
+    np.testing.assert_allclose(model.scores(Dense(x)), expected, atol=1e-4)
+    monkeypatch.setattr(linear_svm, "SCORED_BYTES", 4 * 4 * x.shape[1])  # four classes, four, and two
+    np.testing.assert_allclose(model.scores(Dense(x)), expected, atol=1e-4)
+
+
 def test_room_that_a_disk_does_not_have_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int, size: int) -> None:
         raise OSError(28, "No space left on device")

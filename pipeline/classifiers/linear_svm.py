@@ -35,6 +35,7 @@ from pipeline import room
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.products import Products, products
 from pipeline.classifiers.vectors import Scaling, Vectors
+from pipeline.parallel import slices
 
 CG_TOLERANCE = 0.3  # a Newton direction need not be exact: the next one starts from where it led
 MAX_CG = 50
@@ -42,6 +43,7 @@ MAX_HALVINGS = 20
 BIAS_STEPS = 8
 SUFFICIENT = 0.01  # share of the predicted decrease that a step must bring (Armijo)
 TOGETHER = 5 << 30  # bytes, within which classes take a step together
+SCORED_BYTES = 1 << 28  # of weights that are laid out anew for a product
 BY_IMAGE, BY_NUMBER = 40, 80  # bytes that a class needs meanwhile, for each image and for each number of its weights
 LEFT = 0.9  # of the classes: when no more are unfinished, a direction is sought for these alone
 ALIGNED = 4  # matrix products with a multiple of this many rows run faster
@@ -70,9 +72,14 @@ class LinearSVM:
     passes: float
 
     def scores(self, vectors: Vectors, device: torch.device = CPU, workers: int = 1) -> np.ndarray:
-        """Decision values of raw vectors, float32 (N, classes)."""
-        found = products(vectors, self.scaling, device, workers).forward(_padded(self.weights))[: len(self.bias)]
-        return np.ascontiguousarray(found.T + self.bias)
+        """Decision values of raw vectors, float32 (N, classes); so many classes at once as SCORED_BYTES hold."""
+        multiply = products(vectors, self.scaling, device, workers)
+        some = max(ALIGNED, SCORED_BYTES // (4 * self.weights.shape[1]) // ALIGNED * ALIGNED)
+        out = np.empty((vectors.shape[0], len(self.bias)), np.float32)
+        for part in slices(len(self.bias), some):
+            found = multiply.forward(_padded(self.weights[part]))[: part.stop - part.start]
+            out[:, part] = found.T + self.bias[part]
+        return out
 
 
 class Solver:
@@ -164,8 +171,11 @@ class Solver:
         return _bounds(points, slack, gradient, costs)
 
     def _model(self, objective: np.ndarray, gap: np.ndarray, before: float) -> LinearSVM:
+        weights = room.zeros((len(self._points), self._points.shape[1] - 1), np.float32)
+        for some in slices(len(weights), self._together):
+            weights[some] = self._points[some, :-1]
         return LinearSVM(
-            self._points[:, :-1].astype(np.float32),
+            weights,
             self._points[:, -1].astype(np.float32),
             self._scaling,
             objective.copy(),
@@ -248,8 +258,8 @@ class Solver:
 
 
 def _padded(rows: np.ndarray) -> np.ndarray:
-    """Rows of zeros behind, up to a multiple of ALIGNED."""
-    return np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
+    """Rows of zeros behind, up to a multiple of ALIGNED; the rows themselves where there are none to add."""
+    return rows if len(rows) % ALIGNED == 0 else np.pad(rows, ((0, -len(rows) % ALIGNED), (0, 0)))
 
 
 def _costs(signs: np.ndarray, c: np.float32, of_class: np.float32) -> np.ndarray:

@@ -208,8 +208,10 @@ class Tiles:
 
     def stack(self, rows: np.ndarray) -> np.ndarray:
         """Float32 (k, D) as (tiles, k, width)."""
-        padded = np.pad(rows, ((0, 0), (0, self.count * self.width - self.dimension)))
-        return np.ascontiguousarray(padded.reshape(len(rows), self.count, self.width).swapaxes(0, 1))
+        out = self.zeros(len(rows))
+        for tile, columns in zip(out, slices(self.dimension, self.width), strict=True):
+            tile[:, : columns.stop - columns.start] = rows[:, columns]
+        return out
 
     def unstack(self, stacked: np.ndarray) -> np.ndarray:
         """Back to (k, D)."""
