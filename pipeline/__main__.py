@@ -250,6 +250,14 @@ def unlike() -> None:
 
 
 @app.command()
+def robustness() -> None:
+    """Show changed test images to every fitted model: turned, in other light, bent, covered, without a cue."""
+    from pipeline.stages.robustness import run
+
+    run()
+
+
+@app.command()
 def export(
     network: Annotated[str, typer.Argument(help="a fitted network")],
     onnx: Annotated[Path, typer.Option(help="the file to write")],

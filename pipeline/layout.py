@@ -23,6 +23,7 @@ PICTURES = RESULTS / "pictures"
 FOLDS = RESULTS / "folds"
 CURVES = RESULTS / "curve"
 SEEDS = RESULTS / "seeds"
+ROBUSTNESS = RESULTS / "robustness"
 
 #: What a killed run leaves for the next one; outside DVC's outputs, which are deleted before a stage runs.
 WORK = Path("work")

@@ -19,6 +19,8 @@ from pipeline.curves import kept as fits
 from pipeline.curves.kept import Point
 from pipeline.data.contract import Split, load_manifest, load_split
 from pipeline.errors import PipelineError
+from pipeline.evaluation import robustness
+from pipeline.evaluation.robustness import Robustness
 from pipeline.evaluation.scores import Cost, read_cost, read_scores
 from pipeline.files import read_json
 from pipeline.settings import Settings
@@ -83,6 +85,7 @@ class Outcome:
         folds: what cross-validation left; None where there was none.
         curves: the points of each method's learning curve, by its key.
         seeds: what each method reached from other seeds than the one of its results, by its key.
+        robustness: how methods fare on changed test images; None where nobody measured it.
     """
 
     manifest: dict[str, Any]
@@ -92,13 +95,14 @@ class Outcome:
     folds: Kept | None = None
     curves: dict[str, list[Point]] = field(default_factory=dict)
     seeds: dict[str, list[Point]] = field(default_factory=dict)
+    robustness: Robustness | None = None
 
 
 def load(settings: Settings) -> Outcome:
     """Manifest, val and test, and the results of all selected methods.
 
     Raises:
-        PipelineError: data/ can't be read, or no method has a result that can be used.
+        PipelineError: data/ or results/robustness/ can't be read, or no method has a result that can be used.
     """
     manifest = load_manifest()
     splits = {name: load_split(name) for name in ("val", "test")}
@@ -111,7 +115,7 @@ def load(settings: Settings) -> Outcome:
     curves = {key: _fits(layout.curve_of(key), f"curve@{key}", ids) for key in settings.curve.methods}
     others = settings.other_seeds
     seeds = {key: _fits(layout.SEEDS / key, "seeds", ids, others) for key in methods} if others else {}
-    return Outcome(manifest, splits, results, failed, folds, curves, seeds)
+    return Outcome(manifest, splits, results, failed, folds, curves, seeds, robustness.read())
 
 
 def _fits(folder: Path, stage: str, ids: list[str], seeds: Sequence[int] = (0,)) -> list[Point]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
-from pipeline.evaluation import metrics, over_seeds, significance
+from pipeline.evaluation import metrics, over_seeds, robustness, significance
 from pipeline.evaluation.confidence import AT_LEAST, SURE, Confidence, described
 from pipeline.evaluation.cross_validated import cross_validated
 from pipeline.evaluation.curves.described import described as described_curves
@@ -21,7 +21,7 @@ from pipeline.evaluation.scores import Cost
 from pipeline.files import read_json
 from pipeline.settings import Settings
 
-VERSION = 8  # of metrics.json
+VERSION = 9  # of metrics.json
 SKEWED = 1.5  # images of the largest class for one of the smallest: from then on balanced errors are shown
 
 
@@ -72,6 +72,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "methods": methods,
         "failed": outcome.failed,
         "seeds": over_seeds.described(runs, classes),
+        "robustness": robustness.described(outcome.robustness, methods, confidence),
         "cross_validation": cross_validated(outcome.folds, confidence, saw),
         "curve": described_curves(
             outcome.curves,

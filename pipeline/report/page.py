@@ -21,7 +21,7 @@ from pipeline.evaluation.results import Outcome, Result
 from pipeline.evaluation.summary import leaderboard
 from pipeline.files import atomic, read_json
 from pipeline.report import curves as learning_curves
-from pipeline.report import gallery, ilsvrc, repeat, seeds, trust, words
+from pipeline.report import gallery, ilsvrc, repeat, robustness, seeds, trust, words
 from pipeline.report.answer import answer, best_of, val_error
 from pipeline.report.charts import cost, curve, errors, learning, story
 from pipeline.report.charts.base import ERA_COLOURS, vega_script
@@ -58,6 +58,7 @@ DOWNLOADS = {
     "metrics.json": layout.METRICS,
 }
 FOLDS, CURVE, SEEDS = "cross_validation.csv", "curve.csv", "seeds.csv"  # there where there was any
+ROBUSTNESS = "robustness.csv"
 
 
 def write_page(content: dict[str, Any], target: Path) -> None:
@@ -139,6 +140,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "command": command,
         "uses": uses(rows),
         "strangers": strangers(results, faults),
+        "robustness": robustness.shown(outcome.robustness, summary, shown, classes, rows, faults),
         "citation": trust.citation(summary, environment),
         "limits": trust.limits(summary, outcome.manifest),
         "listed": LISTED,
@@ -149,7 +151,12 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
 
 
 def _downloads(summary: dict[str, Any]) -> dict[str, Path]:
-    there = {FOLDS: summary["cross_validation"], CURVE: summary["curve"], SEEDS: summary["seeds"]}
+    there = {
+        FOLDS: summary["cross_validation"],
+        CURVE: summary["curve"],
+        SEEDS: summary["seeds"],
+        ROBUSTNESS: summary["robustness"],
+    }
     return DOWNLOADS | {name: layout.TABLES / name for name, found in there.items() if found}
 
 

@@ -13,6 +13,7 @@ from pipeline.settings.base import Budget, Fraction, Positive, Section
 from pipeline.settings.curve import Curve, Seed
 from pipeline.settings.data import AnyDataset, Prepare
 from pipeline.settings.methods import Ablate, Fusion, Svm, Training
+from pipeline.settings.robustness import Robustness
 from pipeline.settings.sentences import check_names, validated
 from pipeline.settings.weights import Weights
 
@@ -88,6 +89,7 @@ class Settings(Section):
     curve: Curve
     ablate: Ablate
     evaluation: Evaluation
+    robustness: Robustness
     compute: Compute
     training: Training
     methods: dict[str, dict[str, Any]]
@@ -205,8 +207,11 @@ class Settings(Section):
     def check_methods(self) -> None:
         """Validate every selected method, so that a slip shows before the first long stage and not after it.
 
-        Strangers are checked as well: their stage is among the last.
+        Strangers and changes of the test images are checked as well: their stages are among the last.
         """
+        from pipeline.robustness.changes import names  # its kernels take a moment to import
+
+        check_names(self.robustness.changes, names(), self.path, "robustness.changes", "a change, or a group of them")
         others = [name for name in self.datasets if name != self.dataset]
         check_names(self.evaluation.strangers, others, self.path, "evaluation.strangers", "another data set")
         for name, weights in self.weights.items():

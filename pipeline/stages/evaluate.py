@@ -3,7 +3,7 @@
 import shutil
 
 from pipeline import layout, settings
-from pipeline.evaluation import confidence, cross_validated, tables
+from pipeline.evaluation import confidence, cross_validated, robustness, tables
 from pipeline.evaluation.curves import rows as curves
 from pipeline.evaluation.environment import environment
 from pipeline.evaluation.results import load
@@ -53,6 +53,8 @@ def run() -> None:
         write(layout.TABLES / "cross_validation.csv", found, cross_validated.COLUMNS)
     if summary["curve"]:
         write(layout.TABLES / "curve.csv", curves.table(summary["curve"]), curves.COLUMNS)
+    if summary["robustness"]:
+        write(layout.TABLES / "robustness.csv", robustness.table(summary["robustness"]), robustness.COLUMNS)
     if summary["seeds"]:
         write(layout.TABLES / "seeds.csv", by_seed(summary), SEEDS)
     write_json(layout.TABLES / "environment.json", environment())
