@@ -26,8 +26,9 @@ from pipeline.encoding.product_quantization import fit_product_quantizer
 from pipeline.errors import PipelineError
 from pipeline.features import extraction
 from pipeline.files import read_arrays
+from pipeline.models import measured
 from pipeline.settings import Compute
-from pipeline.stages import codebook, curve, features, prepare, svm
+from pipeline.stages import codebook, curve, features, folds, prepare, svm
 from tests.conftest import edit, pipeline
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -262,6 +263,22 @@ def results_of(key: str) -> tuple[list[dict[str, Any]], np.ndarray]:
 
 
 # ---------------------------------------------------------------------------------------------------- what goes wrong
+
+
+def test_fits_of_a_cross_validation_are_the_same_side_by_side(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"features": ["hog", "color_histogram"], "fusions": ["all_classical"], "networks": [], "prepare.folds": 2}
+    edit(project, chosen)
+    prepare.run()
+    folds.run()
+    expected = {path.name: path.read_bytes() for path in layout.FOLDS.glob("*.npz")}
+    assert expected.keys() == {"hog.npz", "color_histogram.npz", "all_classical.npz", "images.npz"}
+    shutil.rmtree(layout.WORK)
+    edit(project, DASK)
+    fitted_here = []
+    monkeypatch.setattr(measured, "fit", lambda *arguments: fitted_here.append(arguments))
+    folds.run()
+    assert not fitted_here  # all were found
+    assert {path.name: path.read_bytes() for path in layout.FOLDS.glob("*.npz")} == expected
 
 
 def die() -> None:

@@ -11,13 +11,14 @@ import numpy as np
 from pipeline import progress
 from pipeline.augmentation.copies import Rows
 from pipeline.cluster.connection import Workers, connected
-from pipeline.cluster.tasks import FitJob, ShardJob, describe_shard, fit, shard_file
+from pipeline.cluster.tasks import FitJob, FoldJob, ShardJob, describe_shard, fit, fit_in_fold, shard_file
 from pipeline.context import Codebook
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.features.extraction import SHARD
 from pipeline.files import atomic, write_arrays
 from pipeline.models.recipe import Recipe
 from pipeline.parallel import slices
+from pipeline.settings import Compute
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -117,4 +118,18 @@ def fit_side_by_side(measuring: Measuring, fits: Sequence[Fit]) -> None:
             )
             futures.append(workers.submit(fit, job, *([] if one.tuned else futures[-1:])))
         failed = workers.gather(futures, lambda nothing: bar.advance())  # type: ignore[arg-type]
+        bar.advance(len(failed))
+
+
+def folds_side_by_side(compute: Compute, wanted: Sequence[tuple[str, int]]) -> None:
+    """Let workers make the fits of a cross-validation; each is kept where `cross_validate` then finds it.
+
+    A fit that fails is left to `cross_validate`, which says why.
+
+    Args:
+        wanted: methods and folds; those that are kept already take a worker no time.
+    """
+    with connected(compute) as workers, progress.bar("folds", len(wanted), "fits") as bar:
+        jobs = [FoldJob(str(workers.project), key, number) for key, number in wanted]
+        failed = workers.gather([workers.submit(fit_in_fold, job) for job in jobs], lambda nothing: bar.advance())
         bar.advance(len(failed))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import progress, settings
+from pipeline.cross_validation.pool import Pool
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.curves.subsets import Labelled
 from pipeline.data.contract import Split, load_split
@@ -74,6 +75,21 @@ class FitJob:
     fits: tuple[Fit, ...]
 
 
+@dataclass(frozen=True)
+class FoldJob:
+    """One method in one fold of a cross-validation.
+
+    Attributes:
+        project: folder of params.yaml.
+        key: of the method.
+        number: of the fold.
+    """
+
+    project: str
+    key: str
+    number: int
+
+
 def shard_file(target: Path, name: str, start: int) -> Path:
     """Where a shard lies until all are there."""
     return target / f"{name}-{start:010d}.npy"
@@ -108,6 +124,16 @@ def fit(job: FitJob, after: Any = None) -> None:
         larger: dict[str, Any] = {}
         for one in job.fits:
             larger = measuring.measure(one, larger)
+
+
+def fit_in_fold(job: FoldJob) -> None:
+    """Fit and measure; what was found is kept where the client looks for it."""
+    from pipeline.cross_validation.fitting import fit_one
+
+    with _in_project(job.project) as compute:
+        pool = Pool.read()
+        assert pool is not None
+        fit_one(settings.load().model_copy(update={"compute": compute}), pool, job.key, job.number)
 
 
 @contextmanager
