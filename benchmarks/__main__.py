@@ -30,6 +30,7 @@ CASES = (
     "airbench94",
     "prepare",
     "predict",
+    "corruptions",
     "pretrained",
     "report",
     "scaling",

@@ -215,6 +215,10 @@ def predict(
     csv: Annotated[str | None, typer.Option(help="write CSV, a row an image, to this file; - for the screen")] = None,
     json: Annotated[str | None, typer.Option(help="write JSON to this file; - for the screen")] = None,
     models: Annotated[Path, typer.Option(help="the folder with the fitted models")] = Path("models"),
+    change: Annotated[
+        str | None, typer.Option(help="what if: change the images first, for example rotation, gain, jpeg, grey")
+    ] = None,
+    severity: Annotated[int, typer.Option(min=1, max=5, help="of the change")] = 3,
     check: Annotated[
         bool, typer.Option("--check", help="score the stored test images again: does this machine agree with the run?")
     ] = False,
@@ -224,7 +228,11 @@ def predict(
     from pipeline.stages.predict import run
 
     chosen = method or ["best"]
-    good = agree(chosen, models) if check else run(paths or [], chosen, top, at_least, csv, json, models) == 0
+    good = (
+        agree(chosen, models)
+        if check
+        else run(paths or [], chosen, top, at_least, csv, json, models, change, severity) == 0
+    )
     if not good:
         raise typer.Exit(1)
 

@@ -23,6 +23,7 @@ from pipeline.page.looking import Looking
 from pipeline.page.server import create_app, need_packages
 from pipeline.prediction.choosing import cards_below, load_all
 from pipeline.prediction.scoring import answers
+from pipeline.robustness.changes import changes
 from pipeline.sights.photograph import occlusion
 from pipeline.stages import page
 from tests.test_models import fit_and_deliver, tiny_project
@@ -71,6 +72,35 @@ def test_all_models_guess_as_predict_does(client: TestClient, looking: Looking) 
     listed = client.get("/models").json()
     assert {model["era"] for model in listed["models"]} == {"hand-crafted", "learned"}
     assert listed["classes"] == 20
+
+
+def test_a_photograph_can_be_changed_before_the_models_look(client: TestClient, looking: Looking) -> None:
+    image, raw = photograph()
+    offered = {change["key"]: change for change in client.get("/models").json()["changes"]}
+    assert offered["rotation"]["named"][2] == "turned by 30°"
+    assert offered["rotation"]["group"] == "viewpoint"
+    plain, turned = (client.post(f"/guess{asked}", content=raw).json() for asked in ("", "?change=rotation&severity=3"))
+    expected = changes(image.shape[0])["rotation"].on(image, 3, looking.card.seed, "photograph", image)
+    np.testing.assert_array_equal(pixels(turned["image"]), expected)
+    assert turned["answers"][1]["guesses"] != plain["answers"][1]["guesses"]
+    seen, seen_turned = (
+        client.post(f"/sees?method=hog{asked}", content=raw).json() for asked in ("", "&change=rotation&severity=3")
+    )
+    assert seen != seen_turned
+    surrounded = client.post("/guess?change=surrounded&severity=5", content=raw).json()
+    assert (pixels(surrounded["image"]) == looking.examples.images[0]).all(axis=2).mean() > 0.7  # type: ignore[union-attr]
+    for query, words in (("rotated&severity=1", "no change 'rotated'"), ("rotation&severity=9", "of severity 9"),
+                         ("rotation&severity=x", "'x' is no severity")):  # fmt: skip
+        answer = client.post(f"/guess?change={query}", content=raw)
+        assert answer.status_code == 422
+        assert words in answer.text
+
+
+def test_without_training_images_changes_that_need_another_one_are_not_offered(
+    looking: Looking, tmp_path: Path
+) -> None:
+    alone = {change["key"] for change in Looking.of(looking.stored, tmp_path).changes()}
+    assert {change["key"] for change in looking.changes()} - alone == {"foreign_patch", "surrounded", "other_colours"}
 
 
 @pytest.mark.parametrize("key", METHODS)

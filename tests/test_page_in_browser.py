@@ -103,6 +103,22 @@ def test_what_a_model_sees_and_what_is_similar_is_loaded_when_it_is_opened(page:
     assert card.locator(".similar img").count() == 5
 
 
+def test_what_if_the_photograph_were_turned(page: Page) -> None:
+    give(page, DROP, photograph()[1])
+    guessed(page)
+    before = page.locator("#image").get_attribute("src")
+    assert page.locator("#severity").is_hidden()
+    page.select_option("#change", "rotation")
+    page.wait_for_function("(src) => document.getElementById('image').src !== src", arg=before)
+    assert page.locator("#named").text_content() == "turned by 30°"
+    page.locator("#severity").press("ArrowRight")
+    assert page.locator("#named").text_content() == "turned by 60°"
+    page.select_option("#change", "edges")
+    assert page.locator("#severity").is_hidden()  # it has no degrees
+    page.select_option("#change", "")
+    page.wait_for_function("(src) => document.getElementById('image').src === src", arg=before)
+
+
 def test_the_file_button_is_reached_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "open"

@@ -67,7 +67,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "-q")
     commit(folder)
     stages = repro(folder)
-    assert len(stages) == 6 + 4 * 2 + 1 + 2 * 2 + 1
+    assert len(stages) == 7 + 4 * 2 + 1 + 2 * 2 + 1
     return folder
 
 
@@ -144,7 +144,7 @@ def test_one_methods_parameter_reruns_its_stages_and_what_reads_them(repository:
     edit(repository, {"hog.features.orientations": 7})
     assert set(repro(repository)) == {
         *(f"{stage}@hog" for stage in ("codebook", "features", "svm", "pictures")),
-        *("fuse@all_classical", "folds", "seeds", "unlike", "evaluate", "report"),
+        *("fuse@all_classical", "folds", "seeds", "unlike", "robustness", "evaluate", "report"),
     }
 
 
@@ -166,7 +166,16 @@ def test_a_run_is_compared_with_the_one_before(repository: Path) -> None:
 def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> None:
     before = parse_yaml((repository / "params.yaml").read_text())["hog"]["svm"]["C"]
     edit(repository, {"hog.svm.C": [0.02, 0.2, 2.0, 20.0]})
-    assert outdated(repository) == {"svm@hog", "fuse@all_classical", "folds", "seeds", "unlike", "evaluate", "report"}
+    assert outdated(repository) == {
+        "svm@hog",
+        "fuse@all_classical",
+        "folds",
+        "seeds",
+        "unlike",
+        "robustness",
+        "evaluate",
+        "report",
+    }
     edit(repository, {"hog.svm.C": before})
     assert outdated(repository) == set()
 
@@ -174,7 +183,16 @@ def test_a_classifiers_parameter_computes_no_feature_again(repository: Path) -> 
 def test_a_networks_parameter_leaves_the_others_alone(repository: Path) -> None:
     before = parse_yaml((repository / "params.yaml").read_text())["lenet5"]["weight_decay"]
     edit(repository, {"lenet5.weight_decay": 0.001})
-    assert outdated(repository) == {"cnn@lenet5", "kernels@lenet5", "folds", "seeds", "unlike", "evaluate", "report"}
+    assert outdated(repository) == {
+        "cnn@lenet5",
+        "kernels@lenet5",
+        "folds",
+        "seeds",
+        "unlike",
+        "robustness",
+        "evaluate",
+        "report",
+    }
     edit(repository, {"lenet5.weight_decay": before})
 
 
@@ -188,7 +206,7 @@ def test_the_reports_code_retrains_nothing(repository: Path) -> None:
 def test_a_removed_method_disappears(repository: Path) -> None:
     selected = {"features": ["hog"], "fusions": [], "networks": ["lenet5"], "pretrained": []}
     edit(repository, selected)
-    assert set(repro(repository)) == {"folds", "seeds", "unlike", "evaluate", "report"}
+    assert set(repro(repository)) == {"folds", "seeds", "unlike", "robustness", "evaluate", "report"}
     assert set(metrics(repository)["methods"]) == {"hog", "lenet5"}
     page = (repository / layout.PAGE).read_text()
     table = page[page.index('<table id="board">') :].split("</table>")[0]
@@ -207,6 +225,7 @@ def test_another_data_set_is_one_word(repository: Path) -> None:
         "folds",
         "seeds",
         "unlike",
+        "robustness",
         "evaluate",
         "report",
     }

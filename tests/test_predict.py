@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from pipeline.data import decode
 from pipeline.data.strangers import strangers, strangers_of
 from pipeline.errors import PipelineError
 from pipeline.models import folder
-from pipeline.models.look import look_at_all
+from pipeline.models.look import look_at, look_at_all
 from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
 from pipeline.prediction import scoring
@@ -31,7 +32,8 @@ from pipeline.prediction.checking import agreement
 from pipeline.prediction.choosing import cards_below, changes_since, choose, load_all
 from pipeline.prediction.inputs import find_images
 from pipeline.prediction.onnx import export, largest_difference
-from pipeline.prediction.scoring import answer_files
+from pipeline.prediction.scoring import answer_files, answers
+from pipeline.robustness.changes import changes
 from pipeline.stages import predict
 from pipeline.training.images import Normalisation
 from pipeline.training.tasks import build
@@ -105,6 +107,29 @@ def test_the_command_reads_a_list_and_ends_with_1_after_a_bad_image(run: Path, p
     assert bad.stdout.count("not sure (") == 8
     assert "1 of 9 images could not be read" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_photographs_can_be_changed_before_models_guess(photos: Path) -> None:
+    """As the stage `robustness` changes them; an image that can't be read says so as before."""
+    target = Path("out.json")
+    every = [str(photos)], ["sift_fv"], 5, 0.0, None, str(target), layout.MODELS
+    predict.run(*every, "grey", 1)
+    rows = {Path(row["path"]).name: row for row in json.loads(target.read_text(encoding="utf-8"))}
+    assert rows["9.jpg"]["error"] == "no image format that Pillow or OpenCV knows"
+    stored = load_all(layout.MODELS, ["sift_fv"], settings.load().compute)["sift_fv"]
+    for number, image in enumerate(np.load(layout.DATA / "test" / "images.npy")[:8]):
+        changed = changes(image.shape[0])["grey"].on(image, 1, stored.card.seed, f"{number}.png", image)
+        (expected,) = answers(stored, look_at(stored, changed[None]), 5, 0.0)
+        guesses = rows[f"{number}.png"]["guesses"]
+        assert [guess["class"] for guess in guesses] == [guess.name for guess in expected.guesses]
+        assert guesses[0]["probability"] == pytest.approx(expected.guesses[0].probability, abs=1e-4)
+    for change, severity, words in (
+        ("rotated", 3, "`--change`: 'rotated' is not a change of a photograph; did you mean rotation?"),
+        ("surrounded", 3, "is not a change of a photograph"),  # it needs another image
+        ("grey", 2, "grey has severities from 1 to 1"),
+    ):
+        with pytest.raises(PipelineError, match=re.escape(words)):
+            predict.run(*every, change, severity)
 
 
 def test_csv_has_one_row_an_image_whatever_classes_and_files_are_called(

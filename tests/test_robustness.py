@@ -20,7 +20,7 @@ from pipeline.files import read_arrays
 from pipeline.models.model import Seen
 from pipeline.robustness.changes import changes
 from pipeline.robustness.measuring import Measured, Sample, measure
-from pipeline.stages import codebook, evaluate, features, prepare, report, svm
+from pipeline.stages import codebook, evaluate, features, prepare, publish, report, svm
 from pipeline.stages import robustness as stage
 from tests.conftest import edit, pipeline
 
@@ -191,6 +191,20 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
     assert "What breaks them" in page
     assert "Turned by 90°, HOG + SVM errs on" in page
     assert page.count('class="heat"') == 1
+    publish.run("2026-01-01", [], "results")
+    rows = json.loads((layout.REPORTS / "published" / "objects" / "robustness.json").read_text())
+    assert [row["change"] for row in rows] == [change for change, _ in found.conditions]
+    assert rows[0].keys() >= {
+        "method",
+        "severity",
+        "images",
+        "top1_low",
+        "top1_high",
+        "seed",
+        "command",
+        "device",
+        "date",
+    }
     example = read_arrays(layout.ROBUSTNESS / "example.npz", "robustness")
     assert example["changes"].tolist() == ["", "rotation", "scale", "perspective", "bent", "grey"]
 

@@ -21,6 +21,9 @@ from pipeline.models.fusion import normalised
 from pipeline.models.look import look_at, look_at_all
 from pipeline.prediction.scoring import answers
 from pipeline.randomness import generator
+from pipeline.robustness.change import GROUPS, Change
+from pipeline.robustness.changes import changes
+from pipeline.robustness.measuring import as_grey, fitting
 from pipeline.sights.photograph import pictures_of
 
 GUESSES = 5
@@ -77,6 +80,36 @@ class Looking:
         """
         image = self.card.image.decode(raw)
         return image, _note(raw)
+
+    def changes(self) -> list[dict[str, Any]]:
+        """In which ways a photograph can be changed before the models look: those that such images can bear."""
+        return [
+            {"key": one.key, "title": one.title, "group": GROUPS[one.reason], "named": list(one.named)}
+            for one in self._changes().values()
+        ]
+
+    def changed(self, image: np.ndarray, key: str, severity: int) -> np.ndarray:
+        """A photograph, as `read` gives it, after a change.
+
+        Raises:
+            PipelineError: the change or its severity is unknown.
+        """
+        change = self._changes().get(key)
+        if change is None or not 1 <= severity <= len(change.levels):
+            raise PipelineError(f"there is no change {key[:60]!r} of severity {severity} for these images")
+        other = self._other() if change.company else image
+        found = change.on(image, severity, self.card.seed, "photograph", other)
+        return as_grey(found) if self.card.image.grey else found
+
+    def _changes(self) -> dict[str, Change]:
+        side = min(self.card.image.height, self.card.image.width)
+        found, _ = fitting(changes(side), list(GROUPS), side, self.card.image.grey)
+        return {one.key: one for one in found if self.examples is not None or not one.company}
+
+    def _other(self) -> np.ndarray:
+        """The training image that stands for others."""
+        assert self.examples is not None
+        return np.asarray(self.examples.images[0])
 
     def guess(self, image: np.ndarray) -> list[dict[str, Any]]:
         """Each model's answer and its milliseconds; a fusion's are its members' together."""

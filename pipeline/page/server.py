@@ -94,14 +94,15 @@ class _Answers:
         """Which models there are, and what they know."""
         card = self._looking.card
         known = {"dataset": card.dataset, "classes": len(card.classes), "licence": card.licence}
+        known["changes"] = self._looking.changes()
         return _json({"models": self._looking.models(), **known})
 
     async def guess(self, request: Request) -> Response:
-        """All models' guesses on an uploaded photograph."""
-        raw = await _body(request)
+        """All models' guesses on an uploaded photograph, perhaps after a change."""
+        raw, read = await _body(request), self._reader(request)
 
         def work() -> dict[str, Any]:
-            image, note = self._looking.read(raw)
+            image, note = read(raw)
             return {"image": data_uri(image), "note": note, "answers": self._looking.guess(image)}
 
         return _json(await self._working(work))
@@ -118,8 +119,20 @@ class _Answers:
         key = request.query_params.get("method", "")
         if key not in self._looking.stored:
             raise Refused(404, f"{key[:60]!r} is no fitted model here")
-        raw = await _body(request)
-        return _json(await self._working(lambda: function(key, self._looking.read(raw)[0])))
+        raw, read = await _body(request), self._reader(request)
+        return _json(await self._working(lambda: function(key, read(raw)[0])))
+
+    def _reader(self, request: Request) -> Callable[[bytes], tuple[np.ndarray, str]]:
+        """What makes of an upload the image that is asked about: after a change, where one is named."""
+        change, severity = request.query_params.get("change", ""), request.query_params.get("severity", "1")
+        if change and not severity.isdigit():
+            raise Refused(422, f"{severity[:60]!r} is no severity")
+
+        def read(raw: bytes) -> tuple[np.ndarray, str]:
+            image, note = self._looking.read(raw)
+            return (self._looking.changed(image, change, int(severity)) if change else image), note
+
+        return read
 
     async def _working(self, function: Callable[[], Any]) -> Any:
         from starlette.concurrency import run_in_threadpool

@@ -18,6 +18,8 @@ from pipeline.models.model import Look
 from pipeline.models.network import Network
 from pipeline.parallel import slices, threads
 
+#: Image uint8 (H, W, 3) and the name of its file → the image after a change.
+Changing = Callable[[np.ndarray, str], np.ndarray]
 CHUNK = 1024  # images that are in memory at once; a multiple of every model's batch, so that scores keep their bytes
 CHUNK_BYTES = 1 << 28  # fewer, where images are large
 
@@ -90,6 +92,7 @@ def answer_files(
     at_least: float,
     workers: int,
     advance: Callable[[int], None],
+    change: Changing | None = None,
 ) -> Iterator[tuple[Path, list[Answer]]]:
     """Each file with every model's answer, in their order; memory does not grow with their number.
 
@@ -99,28 +102,59 @@ def answer_files(
     Args:
         stored: models of one data set, by their keys.
         advance: called with the number of images done.
+        change: of each image before the models look at it, by its file's name.
     """
-    intake = next(iter(stored.values())).card.image
+    read = Reading(next(iter(stored.values())).card.image, workers, change)
+    intake = read.intake
     chunks = slices(len(files), max(1, min(CHUNK, CHUNK_BYTES // (intake.height * intake.width * 3))))
-    for chunk, (images, errors) in zip(chunks, _read_chunks(stored, intake, files, chunks, workers), strict=True):
+    for chunk, (images, errors) in zip(chunks, _read_chunks(stored, read, files, chunks), strict=True):
         rows = _answer_chunk(stored, images, errors, top, at_least)
         yield from zip(files[chunk], rows, strict=True)
         advance(chunk.stop - chunk.start)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How files become images.
+
+    Attributes:
+        intake: of the models.
+        workers: threads.
+        change: of each image; None: as it is.
+    """
+
+    intake: Intake
+    workers: int
+    change: Changing | None
+
+    def all_of(self, files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
+        """The readable images, uint8 (n, H, W, 3), and of each file why it can't be read, or ""."""
+        found = list(threads(self._one, files, threads_for(files, self.workers)))
+        images = [image for image in found if not isinstance(image, str)]
+        nothing = np.empty((0, self.intake.height, self.intake.width, 3), np.uint8)
+        return np.stack(images) if images else nothing, [one if isinstance(one, str) else "" for one in found]
+
+    def _one(self, file: Path) -> np.ndarray | str:
+        try:
+            image = self.intake.read(file)
+        except Unreadable as reason:
+            return str(reason)
+        return image if self.change is None else self.change(image, file.name)
+
+
 def _read_chunks(
-    stored: Mapping[str, Stored], intake: Intake, files: Sequence[Path], chunks: list[slice], workers: int
+    stored: Mapping[str, Stored], read: Reading, files: Sequence[Path], chunks: list[slice]
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     networks = [one.model for one in stored.values() if isinstance(one.model, Network)]
     if all(network.device.type == "cpu" for network in networks):
-        yield from (_read(intake, files[chunk], workers) for chunk in chunks)
+        yield from (read.all_of(files[chunk]) for chunk in chunks)
         return
     with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(_read, intake, files[chunk], workers) for chunk in chunks[:1]]
+        ahead = [reader.submit(read.all_of, files[chunk]) for chunk in chunks[:1]]
         for number in range(len(chunks)):
             found = ahead.pop().result()
             if number + 1 < len(chunks):
-                ahead.append(reader.submit(_read, intake, files[chunks[number + 1]], workers))
+                ahead.append(reader.submit(read.all_of, files[chunks[number + 1]]))
             yield found
 
 
@@ -135,18 +169,3 @@ def _answer_chunk(
         found = iter(answers(one, looks[key], top, at_least) if looks else [])
         columns.append([next(found) if not error else Answer(key, (), False, False, error) for error in errors])
     return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _read(intake: Intake, files: Sequence[Path], workers: int) -> tuple[np.ndarray, list[str]]:
-    """The readable images, uint8 (n, H, W, 3), and of each file why it can't be read, or ""."""
-
-    def read(file: Path) -> np.ndarray | str:
-        try:
-            return intake.read(file)
-        except Unreadable as reason:
-            return str(reason)
-
-    found = list(threads(read, files, threads_for(files, workers)))
-    images = [image for image in found if not isinstance(image, str)]
-    stacked = np.stack(images) if images else np.empty((0, intake.height, intake.width, 3), np.uint8)
-    return stacked, [image if isinstance(image, str) else "" for image in found]

@@ -29,6 +29,7 @@ class Change:
         smallest: side in pixels below which an image is too small for it.
         colour: whether it is about colour, which grey images don't have.
         draws: whether it needs random numbers.
+        company: whether it needs another image.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Change:
     smallest: int = 8
     colour: bool = False
     draws: bool = True
+    company: bool = False
 
     def severities(self, wanted: tuple[int, ...]) -> list[int]:
         """Those of the wanted severities that it has; all where it has fewer than five."""

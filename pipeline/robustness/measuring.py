@@ -56,7 +56,7 @@ class Sample:
         def work(row: int) -> np.ndarray:
             other = self.images[self.others[row]]
             image = change.on(self.images[row], severity, self.seed, self.names[row], other)
-            return _as_grey(image) if self.grey else image
+            return as_grey(image) if self.grey else image
 
         return np.stack(list(threads(work, range(rows.start, rows.stop), workers)))
 
@@ -189,5 +189,6 @@ def _other(labels: np.ndarray, row: int, seed: int, name: str) -> int:
     return int(rows[generator(seed, f"other {name}").integers(len(rows))]) if len(rows) else row
 
 
-def _as_grey(image: np.ndarray) -> np.ndarray:
+def as_grey(image: np.ndarray) -> np.ndarray:
+    """Its luminance, in three equal channels."""
     return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)

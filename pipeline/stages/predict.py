@@ -16,6 +16,7 @@ from pipeline.prediction.choosing import cards_below, changes_since, choose, com
 from pipeline.prediction.inputs import find_images
 from pipeline.prediction.scoring import CHUNK, answer_files
 from pipeline.prediction.writing import writer
+from pipeline.robustness.asked import asked
 
 
 def run(
@@ -26,26 +27,30 @@ def run(
     csv_file: str | None,
     json_file: str | None,
     models: Path,
+    change: str | None = None,
+    severity: int = 3,
 ) -> int:
-    """Let fitted models guess what is on images.
+    """Let fitted models guess what is on images, perhaps after a change of a severity.
 
     Returns:
         how many images could not be read.
 
     Raises:
-        PipelineError: there is no model or no image, or two outputs are asked for.
+        PipelineError: there is no model, no image or no such change, or two outputs are asked for.
     """
     if csv_file is not None and json_file is not None:
         raise PipelineError("--csv and --json exclude each other; ask for one, and run again for the other")
     stored = _load(methods, models)
+    card = next(iter(stored.values())).card
+    changing = None if change is None else asked(change, severity, card.image, card.seed)
     files = find_images(paths, sys.stdin)
-    top = min(top, len(next(iter(stored.values())).card.classes))
+    top = min(top, len(card.classes))
     workers, bad = compute_here().worker_count, 0
     with (
         progress.bar(f"predict {', '.join(stored)}", len(files)) as bar,
         writer(csv_file, json_file, list(stored), top) as out,
     ):
-        for path, found in answer_files(stored, files, top, at_least, workers, bar.advance):
+        for path, found in answer_files(stored, files, top, at_least, workers, bar.advance, changing):
             out.write(path, found)
             bad += bool(found[0].error)
     if bad:

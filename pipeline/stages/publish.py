@@ -1,7 +1,7 @@
 """publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it.
 
-The table of an ablated network goes beside it, into ablation-<network>.json, and every fit of the learning curves into
-curve.json.
+The table of an ablated network goes beside it, into ablation-<network>.json, every fit of the learning curves into
+curve.json, and errors on changed test images into robustness.json.
 """
 
 import datetime
@@ -60,6 +60,14 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         fits = _curve(metrics["curve"], how)
         write_json(path, _with_others(read_json(path, "publish"), fits) if add and path.exists() else fits)
         progress.say(f"published: {path}")
+    if metrics["robustness"]:
+        path = folder / f"{'robustness' if name == 'results' else f'robustness-{name}'}.json"
+        changed = _robustness(metrics["robustness"], metrics["seed"], how)
+        if add and path.exists():
+            now = {row["method"] for row in changed}
+            changed = [*(row for row in read_json(path, "publish") if row["method"] not in now), *changed]
+        write_json(path, changed)
+        progress.say(f"published: {path}")
     path = folder / f"{name}.json"
     if add and path.exists():
         rows = _joined(read_json(path, "publish"), rows, metrics["confidence"])
@@ -75,6 +83,17 @@ def _curve(curve: dict[str, Any], how: dict[str, Any]) -> list[dict[str, Any]]:
         for key, method in curve["methods"].items()
         for row in method["rows"]
         for fit in row["fits"]
+    ]
+
+
+def _robustness(found: dict[str, Any], seed: int, how: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a method, change and severity, errors in percent; severity 0 is the images as they are."""
+    named = ("change", "severity", "images", "top1_error", "top1_low", "top1_high", "unchanged")
+    own = {"seed": seed, "command": how["command"], "device": how["device"], "commit": how["commit"]}
+    return [
+        {"method": key, **{name: row[name] for name in named}, **own, "versions": how["versions"], "date": how["date"]}
+        for key, method in found["methods"].items()
+        for row in method["rows"]
     ]
 
 

@@ -3,6 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 let models = [];
+let changes = [];
 let photograph = null; // the bytes that are being looked at
 let turn = 0; // an answer to an older photograph is thrown away
 let stream = null;
@@ -31,13 +32,46 @@ async function look(file) {
   say("The models are looking …");
   try {
     const started = performance.now();
-    const found = await ask("/guess", file);
+    const found = await ask(`/guess?${asked()}`, file);
     if (mine !== turn) return;
     show(found);
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     say(`${found.answers.length} models have guessed, in ${seconds} seconds together.`);
   } catch (error) {
     if (mine === turn) say(`This photograph can’t be used: ${error.message}`, true);
+  }
+}
+
+// Which change of the photograph is asked about; severity is a place in its list of names.
+function asked() {
+  if (!at("change").value) return "";
+  return new URLSearchParams({ change: at("change").value, severity: at("severity").value }).toString();
+}
+
+function nameChange() {
+  const change = changes.find((one) => one.key === at("change").value);
+  at("strength").hidden = !change;
+  if (!change) return;
+  at("severity").max = change.named.length;
+  at("severity").hidden = change.named.length === 1;
+  at("named").textContent = change.named[at("severity").value - 1];
+}
+
+function whatIf() {
+  nameChange();
+  if (photograph) look(photograph);
+}
+
+function offer() {
+  for (const group of new Set(changes.map((one) => one.group))) {
+    const options = make("optgroup");
+    options.label = group;
+    for (const one of changes.filter((other) => other.group === group)) {
+      const option = make("option", one.title);
+      option.value = one.key;
+      options.append(option);
+    }
+    at("change").append(options);
   }
 }
 
@@ -99,7 +133,7 @@ function more(title, load) {
 
 async function sees(model) {
   const all = make("div");
-  for (const picture of await ask(`/sees?method=${encodeURIComponent(model.method)}`, photograph)) {
+  for (const picture of await ask(`/sees?method=${encodeURIComponent(model.method)}&${asked()}`, photograph)) {
     const figure = make("figure");
     const image = make("img");
     image.src = picture.uri;
@@ -112,7 +146,7 @@ async function sees(model) {
 
 async function similar(model) {
   const all = make("div", undefined, "similar");
-  for (const one of await ask(`/similar?method=${encodeURIComponent(model.method)}`, photograph)) {
+  for (const one of await ask(`/similar?method=${encodeURIComponent(model.method)}&${asked()}`, photograph)) {
     const figure = make("figure");
     const image = make("img");
     image.src = one.uri;
@@ -166,6 +200,9 @@ function begin() {
   at("open").addEventListener("click", () => at("file").click());
   at("file").addEventListener("change", () => firstFile(at("file").files) && look(firstFile(at("file").files)));
   at("least").addEventListener("input", mark);
+  at("change").addEventListener("change", whatIf);
+  at("severity").addEventListener("input", nameChange);
+  at("severity").addEventListener("change", whatIf);
   at("camera").addEventListener("click", openCamera);
   at("camera").hidden = !(navigator.mediaDevices && navigator.mediaDevices.getUserMedia);
   at("shoot").addEventListener("click", shoot);
@@ -191,6 +228,8 @@ function begin() {
 begin();
 ask("/models").then((found) => {
   models = found.models;
+  changes = found.changes;
+  offer();
   at("about").textContent = `${models.length} fitted models guess side by side. They know ${found.classes} classes of ${found.dataset}. The photograph stays on this machine, and nothing of it is stored.`;
   document.documentElement.dataset.ready = "yes";
 }).catch((error) => say(error.message, true));

@@ -50,9 +50,11 @@ CHANGES = [
     Change(
         "foreign_patch", "a piece of another image before it", "clutter", foreign_patch, (0.05, 0.1, 0.2, 0.35, 0.5),
         tuple(f"with {percent} % of the image covered by a piece of another one" for percent in (5, 10, 20, 35, 50)),
+        company=True,
     ),
     Change(
         "surrounded", "another image around it", "clutter", surrounded, (0.9, 0.8, 0.7, 0.6, 0.5),
         tuple(f"at {percent} % of its size within another image" for percent in (90, 80, 70, 60, 50)),
+        company=True,
     ),
 ]  # fmt: skip

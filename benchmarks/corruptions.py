@@ -1,0 +1,116 @@
+"""ImageNet-C's fifteen corruptions against the package imagecorruptions, on crops of 224×224 pixels, two cores each.
+
+The package has not followed its libraries, so three of their names are given back to it here. Without the package, only
+our rates are shown (pip install --no-deps imagecorruptions).
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+import types
+from importlib import resources, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage.data
+
+from benchmarks.measure import PROCESSES, Row, peer_pool
+from pipeline.parallel import threads
+from pipeline.robustness.change import Change
+from pipeline.robustness.changes import changes
+
+SIDE, IMAGES, SEVERITY, REPEATS = 224, 16, 3, 3
+PEERS = {
+    "gaussian_noise": "gaussian_noise", "shot_noise": "shot_noise", "impulse_noise": "impulse_noise",
+    "defocus_blur": "defocus_blur", "glass_blur": "glass_blur", "motion_blur": "motion_blur", "zoom_blur": "zoom_blur",
+    "snow": "snow", "frost": "frost", "fog": "fog", "brightness": "brightness", "contrast": "contrast",
+    "elastic": "elastic_transform", "jpeg": "jpeg_compression", "pixelate": "pixelate",
+}  # fmt: skip
+GOAL = 5.0
+
+
+def run(data_root: Path) -> list[Row]:
+    known = changes(SIDE)
+    ours = {key: IMAGES / _ours(known[key]) for key in PEERS}
+    peers = _peers()
+    name, peer = f"corruptions, {SIDE}×{SIDE}, severity {SEVERITY}", f"imagecorruptions, {PROCESSES} processes"
+    rows = [
+        Row(f"{name}: {key}", rate, peers.get(key), peer if key in peers else "", "images/s", None)
+        for key, rate in ours.items()
+    ]
+    if peers:
+        ratio = statistics.median(ours[key] / peers[key] for key in PEERS)
+        rows.append(
+            Row(f"{name}: median of the fifteen ratios, in times the peer's rate", ratio, 1.0, peer, "/s", GOAL)
+        )
+    return rows
+
+
+def _images() -> np.ndarray:
+    photograph = skimage.data.astronaut()
+    offsets = np.random.default_rng(0).integers(0, 512 - SIDE, (IMAGES, 2))
+    return np.stack([photograph[y : y + SIDE, x : x + SIDE] for y, x in offsets])
+
+
+def _ours(change: Change) -> float:
+    images = _images()
+
+    def work(row: int) -> np.ndarray:
+        return change.on(images[row], SEVERITY, 0, str(row), images[row - 1])
+
+    return _median(lambda: list(threads(work, range(IMAGES), PROCESSES)))
+
+
+def _peers() -> dict[str, float]:
+    """Images a second of each, {} where the package is missing."""
+    if util.find_spec("imagecorruptions") is None:
+        return {}
+    with peer_pool() as pool:
+        return {
+            key: IMAGES / _median(lambda name=name: pool.map(_peer, [(name, row) for row in range(IMAGES)]))
+            for key, name in PEERS.items()
+        }
+
+
+def _peer(job: tuple[str, int]) -> None:
+    from PIL import Image
+
+    name, row = job
+    getattr(_package(), name)(Image.fromarray(_images()[row]), SEVERITY)
+
+
+def _package() -> Any:
+    """The package, in whose libraries three names are as they were."""
+    import scipy.ndimage
+    import skimage.filters
+
+    if "pkg_resources" not in sys.modules:
+        old = types.ModuleType("pkg_resources")
+        folder = resources.files("imagecorruptions")
+        old.resource_filename = lambda package, name: str(folder / name)  # type: ignore[attr-defined]
+        sys.modules["pkg_resources"] = old
+        moved = types.ModuleType("scipy.ndimage.interpolation")
+        moved.map_coordinates = scipy.ndimage.map_coordinates  # type: ignore[attr-defined]
+        sys.modules["scipy.ndimage.interpolation"] = moved
+        now = skimage.filters.gaussian
+
+        def gaussian(image: Any, sigma: Any = 1, multichannel: bool = False, **others: Any) -> Any:
+            return now(image, sigma=sigma, channel_axis=-1 if multichannel else None, **others)
+
+        skimage.filters.gaussian = gaussian
+    from imagecorruptions import corruptions  # type: ignore[import-not-found]
+
+    return corruptions
+
+
+def _median(function: Any) -> float:
+    function()
+    found = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - started)
+    return statistics.median(found)

@@ -1,0 +1,43 @@
+"""A change that somebody asks for by its name, for photographs that models are about to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.data.intake import Intake
+from pipeline.errors import PipelineError
+from pipeline.prediction.scoring import Changing
+from pipeline.robustness.change import GROUPS
+from pipeline.robustness.changes import changes
+from pipeline.robustness.measuring import as_grey, fitting
+from pipeline.settings.sentences import check_names
+
+
+def asked(key: str, severity: int, image: Intake, seed: int) -> Changing:
+    """What changes photographs so.
+
+    Args:
+        key: of the change; one that needs another image can't be asked for.
+        severity: from 1 on.
+        image: how models take photographs.
+        seed: of the models.
+
+    Raises:
+        PipelineError: there is no such change for these images, or it has no such severity.
+    """
+    side = min(image.height, image.width)
+    found, _ = fitting(changes(side), list(GROUPS), side, image.grey)
+    alone = {one.key: one for one in found if not one.company}
+    check_names([key], list(alone), "predict", "--change", "a change of a photograph")
+    change = alone[key]
+    if not 1 <= severity <= len(change.levels):
+        raise PipelineError(
+            f"predict: `--severity` is {severity}, and {key} has severities from 1 to {len(change.levels)}; ask for "
+            "one of these"
+        )
+
+    def changed(photograph: np.ndarray, name: str) -> np.ndarray:
+        after = change.on(photograph, severity, seed, name, photograph)
+        return as_grey(after) if image.grey else after
+
+    return changed
