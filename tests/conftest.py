@@ -83,7 +83,7 @@ TINY: dict[str, Any] = {
     "alexnet.precision": "fp32",
     "alexnet.batch_size": 40,
     "evaluation.gallery": 3,
-    "robustness": {"sample": 8, "severities": [3], "changes": ["rotation", "grey"]},
+    "robustness": {"sample": 8, "severities": [3], "changes": ["rotation", "grey"], "reference": None},
 }
 
 

@@ -47,8 +47,9 @@ def test_a_change_keeps_shape_and_type_and_does_nothing_at_severity_0(side: int,
     np.testing.assert_array_equal(image, before)  # it is not written into
 
 
-#: A turn by 90° may be nearer to the image than one by 60°, and not all of the published levels rise.
-NOT_RISING = {(side, "rotation") for side in SIDES} | {
+#: A turn by 90° may be nearer to the image than one by 60°, large tiles that all move change much, and not all of the
+#: published levels rise.
+NOT_RISING = {(side, key) for side in SIDES for key in ("rotation", "shuffled")} | {
     (32, "glass_blur"),
     (96, "glass_blur"),
     (32, "frost"),
@@ -217,7 +218,9 @@ def test_shuffled_tiles_are_the_same_tiles(parts: int) -> None:
         return sorted(one[y : y + side, x : x + side].tobytes() for y, x in starts)
 
     assert tiles(found) == tiles(image)
-    assert (found != image).any()
+    for y, x in np.ndindex(parts, parts):
+        part = slice(y * side, (y + 1) * side), slice(x * side, (x + 1) * side)
+        assert (found[part] != image[part]).any()  # each has moved
     np.testing.assert_array_equal(found[parts * side :], image[parts * side :])
 
 
@@ -260,7 +263,8 @@ def test_each_class_has_its_share_of_a_sample(sizes: list[int], count: int) -> N
     rows = by_class(labels, count, seed=3)
     assert len(rows) == len(set(rows.tolist())) == min(count, len(labels))
     share = np.array(sizes) * len(rows) / len(labels)
-    assert (np.abs(np.bincount(labels[rows], minlength=len(sizes)) - share) <= 1).all()
+    # Small classes may round the same way all at once, at a large one's expense.
+    assert (np.abs(np.bincount(labels[rows], minlength=len(sizes)) - share) <= 0.5 + len(sizes) / 2).all()
     smaller = by_class(labels, max(1, count // 2), seed=3)
     assert set(smaller.tolist()) <= set(rows.tolist())
 
@@ -294,6 +298,32 @@ def test_grey_images_stay_grey() -> None:
     sample = sample_of(30, grey=True)
     found = sample.changed(changes(16)["gaussian_noise"], 5, slice(0, 30), 1)
     assert np.ptp(found, axis=3).max() == 0
+
+
+def test_noise_on_grey_images_has_the_deviation_that_it_says() -> None:
+    image = np.full((96, 96, 3), 128, np.uint8)
+    noisy = {change.key: change.on(image, 5, 0, "a", image, grey=True) for change in noise.changes(small=True)}
+    assert noisy["gaussian_noise"][..., 0].std() == pytest.approx(25.5, rel=0.05)
+    struck = np.isin(noisy["impulse_noise"][..., 0], [0, 255])
+    assert struck.mean() == pytest.approx(0.07, abs=0.01)
+    assert (noisy["impulse_noise"][..., 0][~struck] == 128).all()
+    assert all(np.ptp(found, axis=2).max() == 0 for found in noisy.values())
+
+
+@pytest.mark.parametrize("side", [8, 16, 65, 96, 224])
+def test_elastic_bending_keeps_its_proportions_at_any_size(side: int) -> None:
+    """Corners move by the same share of the side, so that no image is turned inside out more often than another."""
+    image = np.zeros((side, side, 3), np.uint8)
+    image[:, : side // 2] = 255
+    change = changes(side)["elastic"]
+    mirrored = [change.on(image, 2, 0, str(number), image) for number in range(40)]
+    left = np.mean([found[:, : side // 4].mean() > found[:, -(side // 4) :].mean() for found in mirrored])
+    assert left > 0.85
+
+
+def test_changes_that_need_company_are_left_out_without_it() -> None:
+    _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False)
+    assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours"}
 
 
 def test_changes_that_images_can_not_bear_are_named() -> None:

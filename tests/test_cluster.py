@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,22 @@ def test_products_are_the_same_though_a_worker_is_killed(
     assert not list(layout.WORK.glob("products/*"))
 
 
+def test_a_group_s_file_that_is_not_there_is_told(
+    stored: dict[str, Dense | Coded], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not pass for one that nobody asked for."""
+    vectors = stored["numbers"]
+    monkeypatch.setattr(cluster_products, "multiply", time.sleep)  # a worker that writes nothing
+    submit = connection.Workers.submit
+    monkeypatch.setattr(connection.Workers, "submit", lambda workers, task, job: submit(workers, task, 0))
+    with (
+        cluster_products.products_elsewhere("x", vectors, Scaling.of(vectors), compute()) as there,
+        pytest.raises(PipelineError, match=r"sums-0+\.npy: a worker wrote it, and it can't be read here"),
+    ):
+        there.backward(np.ones((4, 700), np.float32))
+    assert not list(layout.WORK.glob("products/*"))
+
+
 def test_an_svm_is_the_same_whoever_multiplies(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(project, {"features": ["hog"], "fusions": [], "networks": []})
     prepare.run()
@@ -320,11 +336,6 @@ def test_a_scheduler_that_is_not_there_is_told(project: Path, monkeypatch: pytes
             pytest.fail("connected")
 
 
-def wait_for_ever() -> None:
-    """A long task."""
-    threading.Event().wait()
-
-
 def test_a_scheduler_elsewhere_is_found_and_its_loss_is_told(project: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -339,7 +350,7 @@ def test_a_scheduler_elsewhere_is_found_and_its_loss_is_told(project: Path) -> N
             done: list[int] = []
             assert workers.gather([workers.submit(len, "abc")], done.append) == []
             assert done == [3]
-            futures = [workers.submit(wait_for_ever)]
+            futures = [workers.submit(time.sleep, 600)]
             scheduler.kill()
             with pytest.raises(PipelineError, match=rf"the Dask scheduler at {address} is gone; start it again"):
                 workers.gather(futures, done.append)

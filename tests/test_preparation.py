@@ -22,7 +22,7 @@ from pipeline.data.contract import ImageWriter, load_manifest, load_split
 from pipeline.data.packed_chunks import Chunk
 from pipeline.data.sources import base
 from pipeline.data.sources.base import Part, Source, part_of_array
-from pipeline.data.splits import assign, stratified
+from pipeline.data.splits import Assignment, assign, stratified
 from pipeline.errors import PipelineError
 from tests.conftest import edit
 
@@ -342,6 +342,39 @@ def test_what_a_kill_left_is_used_only_as_far_as_it_is_whole(
     counts = read_counts(monkeypatch)
     assert preparation.prepare(settings.load(), layout.DATA) == expected
     assert len(counts) == {"record": left - 2, "images": left, "both there": 0}[damage]
+
+
+def of_files(names: list[str], bad: set[str]) -> Source:
+    """Images whose every pixel is their name's number; some can't be read."""
+
+    def read(indices: np.ndarray) -> base.Batch:
+        there = [int(names[int(index)]) for index in indices if names[int(index)] not in bad]
+        reasons = {at: "damaged" for at, index in enumerate(indices) if names[int(index)] in bad}
+        return base.Batch(np.stack([np.full((8, 8, 3), level, np.uint8) for level in there]), reasons)
+
+    part = base.Part(np.zeros(len(names), np.int64), names, read)
+    return Source(["a", "b"], {"all": part}, "")
+
+
+def test_what_could_not_be_read_is_tried_again_and_another_listing_is_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "CHUNK", 10)
+    names = [str(number) for number in range(40)]
+
+    def pack(names: list[str], bad: set[str], rows: list[int]) -> packing.Packed:
+        return packing.pack(of_files(names, bad), Assignment("all", np.array(rows)), tmp_path, lambda count: None)
+
+    first = pack(names, {"13"}, list(range(40)))
+    assert [one["id"] for one in first.skipped] == ["13"]
+    mended = pack(names, set(), list(range(40)))  # its package is installed now
+    assert mended.ids == names
+    assert not mended.skipped
+    order = [*range(20), *range(39, 19, -1)]
+    other = pack(names, set(), order)  # the records of the last twenty are of other images
+    assert other.ids == [names[row] for row in order]
+    images = np.load(tmp_path / "packed.npy")
+    assert images[:, 0, 0, 0].tolist() == [int(name) for name in other.ids]
 
 
 def test_other_settings_do_not_go_on_with_what_a_kill_left(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

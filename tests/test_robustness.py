@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from pipeline import layout, settings
-from pipeline.data.contract import Split
+from pipeline.data.contract import Split, load_manifest
 from pipeline.errors import PipelineError
 from pipeline.evaluation import robustness
+from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_arrays
 from pipeline.models.model import Seen
+from pipeline.report import robustness as shown
 from pipeline.robustness.changes import changes
 from pipeline.robustness.measuring import Measured, Sample, measure
 from pipeline.stages import codebook, evaluate, features, prepare, publish, report, svm
@@ -155,7 +157,69 @@ def test_the_mean_over_fifteen_corruptions_is_given_where_all_were_measured() ->
     assert robustness._corruptions(fewer, "hog") is None
 
 
+def test_an_interval_has_a_width_where_no_image_is_wrong_and_is_wilson_s_of_single_guesses() -> None:
+    low, high = robustness._wilson(np.zeros(100), 0.95)
+    assert low == 0
+    assert high == pytest.approx(0.037, abs=0.001)
+    single = np.arange(100) < 30
+    assert robustness._wilson(single.astype(float), 0.95) == pytest.approx(wilson_interval(30, 100, 0.95), abs=0.002)
+    alike = np.full(100, 0.3) + np.random.default_rng(0).normal(0, 0.05, 100)  # images that hardly differ say more
+    narrow = robustness._wilson(alike, 0.95)
+    assert narrow[1] - narrow[0] == pytest.approx(2 * 1.96 * 0.05 / 10, rel=0.25)
+
+
+def test_a_cue_is_named_only_where_it_stands_out() -> None:
+    result = SimpleNamespace(method=SimpleNamespace(key="hog"), cost=SimpleNamespace(views=1))
+    wrong = np.zeros((4, 60), bool)
+    wrong[1, :30] = True  # without colour
+    wrong[2, :27], wrong[3, 30:33] = True, True
+    conditions = [("none", 0), ("grey", 1), ("shuffled", 1), ("fine", 1)]
+    found = robustness.Robustness(60, {key: {} for key, _ in conditions[1:]}, {}, [], {"hog": wrong}, conditions)
+    assert not shown._about_cues(found, [result], 0.95)  # type: ignore[list-item]
+    wrong[2] = False
+    (said,) = shown._about_cues(found, [result], 0.95)  # type: ignore[list-item]
+    assert "HOG + SVM misses colour most: its error rises by 50.0 points (37.0 to 63.0)" in said
+
+
+def test_mean_corruption_errors_are_shares_of_the_reference_s() -> None:
+    fifteen = [change for change in changes(32).values() if change.reason in robustness.CORRUPTIONS]
+    conditions = [("none", 0)] + [(change.key, severity) for change in fifteen for severity in range(1, 6)]
+    about = {one.key: {"key": one.key, "title": "", "reason": one.reason, "named": []} for one in fifteen}
+    wrong = {key: np.zeros((76, 40), bool) for key in ("hog", "alexnet")}
+    wrong["hog"][0, :4], wrong["alexnet"][0, :8] = True, True  # 10 and 20 % as they are
+    wrong["hog"][1:, :12], wrong["alexnet"][1:, :16] = True, True  # 30 and 40 % under all changes
+    found = robustness.Robustness(40, about, {}, [], wrong, conditions)
+    assert robustness._against(found, "hog", "alexnet") == {"mce": 75, "relative_mce": 100}
+    assert robustness._against(found, "alexnet", "alexnet") == {"mce": 100, "relative_mce": 100}
+    assert robustness._against(found, "hog", "lenet5") == {"mce": None, "relative_mce": None}
+    wrong["alexnet"][:] = False
+    assert robustness._against(found, "hog", "alexnet") == {"mce": None, "relative_mce": None}
+
+
+def test_who_changes_places_is_told_beyond_chance_only() -> None:
+    hog, lenet = (
+        SimpleNamespace(method=SimpleNamespace(key=key), cost=SimpleNamespace(views=1)) for key in ("hog", "lenet5")
+    )
+    wrong = {key: np.zeros((4, 60), bool) for key in ("hog", "lenet5")}
+    wrong["hog"][0, :5] = True  # LeNet-5 is ahead as they are
+    wrong["lenet5"][1, :3] = True  # by chance not any more
+    wrong["lenet5"][2, :40] = True  # and surely not
+    conditions = [("none", 0), ("rotation", 1), ("rotation", 3), ("gain", 1)]
+    about = {key: {"named": changes(32)[key].named} for key in ("rotation", "gain")}
+    found = robustness.Robustness(60, about, {}, [], wrong, conditions)
+    (said,) = shown._places(found, [hog, lenet], 0.95)  # type: ignore[list-item]
+    assert said.startswith(
+        "On the images as they are LeNet-5 errs less than HOG + SVM. They change places turned by 30° ("
+    )
+    wrong["lenet5"][2, 3:] = False
+    assert not shown._places(found, [hog, lenet], 0.95)  # type: ignore[list-item]
+
+
 # ------------------------------------------------------------------------------------------------ the stage
+
+
+def fingerprint() -> str:
+    return str(load_manifest()["splits"]["test"]["fingerprint"])
 
 
 def fitted(project: Path, **changed: Any) -> None:
@@ -168,14 +232,16 @@ def fitted(project: Path, **changed: Any) -> None:
 
 
 def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
-    wanted = {"sample": 30, "severities": [1, 5], "changes": ["viewpoint", "bent", "grey"]}
+    wanted = {"sample": 30, "severities": [1, 5], "changes": ["viewpoint", "bent", "grey"], "reference": None}
     fitted(project, robustness=wanted)
     stage.run()
     before = {path.name: path.read_bytes() for path in layout.ROBUSTNESS.iterdir()}
     assert before.keys() == {"measured.json", "wrong.npz", "example.npz"}
-    found = robustness.read()
+    found = robustness.read(fingerprint())
     assert found is not None
     assert found.images == 30
+    with pytest.raises(PipelineError, match="was measured on other images; rerun the stage robustness"):
+        robustness.read("of others")
     assert found.conditions[:3] == [("none", 0), ("rotation", 1), ("rotation", 5)]
     assert len(found.conditions) == 1 + 3 * 2 + 2 + 1
     for count in found.counts:
@@ -212,7 +278,7 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
 def test_without_a_sample_nothing_is_measured_and_the_page_says_nothing(project: Path) -> None:
     fitted(project, **{"robustness.sample": 0})
     stage.run()
-    assert robustness.read() is None
+    assert robustness.read(fingerprint()) is None
     evaluate.run()
     assert json.loads(layout.METRICS.read_text())["robustness"] is None
     report.run()
@@ -220,11 +286,11 @@ def test_without_a_sample_nothing_is_measured_and_the_page_says_nothing(project:
 
 
 def test_a_damaged_file_is_told(project: Path) -> None:
-    fitted(project, robustness={"sample": 10, "severities": [1], "changes": ["grey"]})
+    fitted(project, robustness={"sample": 10, "severities": [1], "changes": ["grey"], "reference": None})
     stage.run()
     (layout.ROBUSTNESS / "wrong.npz").write_bytes(b"")
     with pytest.raises(PipelineError, match=r"wrong\.npz: cannot be read .*; rerun the stage robustness"):
-        robustness.read()
+        robustness.read(fingerprint())
 
 
 @pytest.mark.parametrize(
@@ -236,6 +302,7 @@ def test_a_damaged_file_is_told(project: Path) -> None:
         ),
         ({"robustness.severities": [6]}, "`robustness.severities"),
         ({"robustness.severities": [3, 1]}, "does not ascend"),
+        ({"robustness.reference": "alxnet"}, "`robustness.reference`: 'alxnet' is not a method; did you mean alexnet?"),
         ({"robustness.sample": -1}, "`robustness.sample`"),
     ],
 )

@@ -229,11 +229,14 @@ def _asking(probe: str) -> Callable[[], dict[str, str]]:
 
 def _itself() -> dict[str, str]:
     """What results depend on, beside the task: versions, and this project's code."""
+    import llvmlite.binding
+
     from pipeline.workfolder import work_folder
 
     code = work_folder("code", [Path(__file__).parents[1]]).name
     versions = {"Python": platform.python_version()} | {name: metadata.version(name) for name in COMPARED}
     versions["the device"] = pick_device("auto").type
+    versions["a processor of the kind"] = llvmlite.binding.get_host_cpu_name()  # another's kernels round otherwise
     return versions | {"this project's code": code.removeprefix("code-")}
 
 

@@ -23,6 +23,7 @@ from pipeline.classifiers.products import ByGroups, CpuProducts, Part
 from pipeline.classifiers.vectors import Coded, Dense, Scaling, Vectors, open_vectors
 from pipeline.cluster.connection import Workers, connected
 from pipeline.cluster.tasks import AS_ELSEWHERE
+from pipeline.errors import PipelineError
 from pipeline.files import atomic, read_arrays, write_arrays
 from pipeline.parallel import slices
 from pipeline.settings import Compute
@@ -31,6 +32,7 @@ from pipeline.training.memory import keep_freed_memory
 WORTH = 1 << 29  # numbers: a product of fewer vectors is done before workers have been told of it
 TASKS = 2  # for each worker and product
 SCALING, CENTROIDS = "scaling.npz", "centroids.npz"
+GIVES = {"forward": ("forward",), "backward": ("sums",), "normal": ("forward", "sums")}  # see Part
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,15 @@ class ProductsElsewhere(ByGroups):
             for some in slices(len(rows), size)
         ]
         futures = [self._workers.submit(multiply, job) for job in jobs]
-        if failed := self._workers.gather(futures, lambda nothing: None):
-            raise failed[0]
+        try:
+            if failed := self._workers.gather(futures, lambda nothing: None):
+                raise failed[0]
+        except PipelineError:
+            self._workers.client.cancel(futures)
+            raise
         for group in groups:
-            yield Part(*(_load(_file(own, name, group.start)) for name in ("forward", "sums")))
+            given = {name: read_shared(_file(own, name, group.start)) for name in GIVES[what]}
+            yield Part(given.get("forward"), given.get("sums"))
         shutil.rmtree(own, ignore_errors=True)
 
 
@@ -121,6 +128,8 @@ def multiply(job: ProductJob) -> None:
     """What a worker does: some groups, one after the other, each into files of its own."""
     keep_freed_memory(*AS_ELSEWHERE)
     own = Path(job.own)
+    if not own.is_dir():  # the client gave up
+        return
     arrays = [np.load(own / f"{number}.npy", mmap_mode="r") for number in range(job.arrays)]
     groups = [slice(*rows) for rows in job.groups]
     for group, part in zip(groups, _opened(job.vectors, job.folder).parts(job.what, groups, arrays), strict=True):
@@ -142,5 +151,17 @@ def _file(own: Path, name: str, start: int) -> Path:
     return own / f"{name}-{start:010d}.npy"
 
 
-def _load(path: Path) -> np.ndarray | None:
-    return np.load(path, allow_pickle=False) if path.is_file() else None
+def read_shared(path: Path) -> np.ndarray:
+    """What a worker left.
+
+    Raises:
+        PipelineError: it is not there, or damaged.
+    """
+    try:
+        found: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PipelineError(
+            f"{path}: a worker wrote it, and it can't be read here ({error}); look whether all machines see the same "
+            "storage, and run the same command again"
+        ) from error
+    return found

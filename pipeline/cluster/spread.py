@@ -11,6 +11,7 @@ import numpy as np
 from pipeline import progress
 from pipeline.augmentation.copies import Rows
 from pipeline.cluster.connection import Workers, connected
+from pipeline.cluster.products import read_shared
 from pipeline.cluster.tasks import FitJob, FoldJob, ShardJob, describe_shard, fit, fit_in_fold, shard_file
 from pipeline.context import Codebook
 from pipeline.curves.fitting import Fit, Measuring
@@ -60,8 +61,7 @@ class Elsewhere:
             if before is not None:
                 before.unlink(missing_ok=True)
             before = shard_file(self.folder, name, part.start)
-            found: np.ndarray = np.load(before)
-            return found
+            return read_shared(before)
 
         return wait
 

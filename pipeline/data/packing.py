@@ -54,7 +54,7 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
     part = source.parts[assignment.part]
     path, records = folder / PACKED, folder / RECORDS
     (folder / IMAGES).unlink(missing_ok=True)  # of a run that was killed while it took twins out
-    chunks = finished(records) if path.is_file() else []
+    chunks = _usable(finished(records), assignment.indices) if path.is_file() else []
     if chunks and path.stat().st_size < ImageWriter.size(*_written(chunks)):  # the system went down with the process
         chunks = []
     with ImageWriter(path, *_written(chunks)) as writer:
@@ -66,6 +66,20 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
                 chunks[-1].write(chunk_file(records, number))
             advance(len(indices))
     return _packed(part, chunks, writer.shape or (0, 0, 3))
+
+
+def _usable(chunks: list[Chunk], indices: np.ndarray) -> list[Chunk]:
+    """Those of a killed run, up to the first that is of other images, or lacks one that could not be read.
+
+    Such an image may be readable by now: a package was installed, or a permission given, which no file's time tells.
+    """
+    rows = slices(len(indices), CHUNK)
+    found = []
+    for chunk, part in zip(chunks, rows, strict=False):
+        if chunk.bad or not np.array_equal(chunk.kept, indices[part]):
+            break
+        found.append(chunk)
+    return found
 
 
 def _written(chunks: list[Chunk]) -> tuple[int, tuple[int, ...] | None]:

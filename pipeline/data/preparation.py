@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ LISTED = 1000  # skipped images and duplicates that the manifest names; all are 
 
 #: What packed images depend on, beside their files and the settings.
 CODE = ("data", "files.py", "randomness.py", "settings")
+DECODERS = ("pillow", "opencv-python", "pillow-heif", "rawpy", "pyarrow")
 
 
 def prepare(settings: Settings, target: Path) -> dict[str, Any]:
@@ -39,12 +42,12 @@ def prepare(settings: Settings, target: Path) -> dict[str, Any]:
     as long as files, settings and code are the same.
     """
     source = open_source(settings)
-    temporary = _folder(settings)
+    plan, grouped = plan_splits(source, settings)
+    temporary = _folder(settings, source, plan)
     for other in layout.WORK.glob("prepare-*"):
         if other != temporary:
             shutil.rmtree(other, ignore_errors=True)
     try:
-        plan, grouped = plan_splits(source, settings)
         for note in grouped.notes:
             progress.say(note)
         splits = _pack_all(source, plan, settings, temporary)
@@ -71,9 +74,15 @@ def prepare(settings: Settings, target: Path) -> dict[str, Any]:
     return manifest
 
 
-def _folder(settings: Settings) -> Path:
+def _folder(settings: Settings, source: Source, plan: dict[str, Assignment]) -> Path:
     """Where images are packed: another folder for whatever leads to others."""
     code = Path(__file__).parents[1]
+    listing = hashlib.blake2b(digest_size=16)
+    for name, assignment in plan.items():
+        ids = source.parts[assignment.part].ids
+        names = "\0".join(str(ids[int(index)]) for index in assignment.indices)
+        listing.update(f"{name} {assignment.part} {len(ids)}\0{names}\0".encode("utf-8", "surrogateescape"))
+        listing.update(assignment.indices.tobytes())
     return work_folder(
         "prepare",
         [code / name for name in CODE],
@@ -82,7 +91,16 @@ def _folder(settings: Settings) -> Path:
         prepare=settings.prepare.model_dump(),
         seed=settings.seed,
         files=fingerprint(settings),
+        listing=listing.hexdigest(),
+        decoders={name: _version(name) for name in DECODERS},
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _write_together(together: np.ndarray, splits: dict[str, packing.Packed], folder: Path) -> None:

@@ -113,9 +113,10 @@ def load(settings: Settings) -> Outcome:
     folds = read(methods, len(manifest["classes"])) if manifest["folds"] else None
     ids = splits["test"].ids
     curves = {key: _fits(layout.curve_of(key), f"curve@{key}", ids) for key in settings.curve.methods}
+    changed = robustness.read(manifest["splits"]["test"]["fingerprint"])
     others = settings.other_seeds
     seeds = {key: _fits(layout.SEEDS / key, "seeds", ids, others) for key in methods} if others else {}
-    return Outcome(manifest, splits, results, failed, folds, curves, seeds, robustness.read())
+    return Outcome(manifest, splits, results, failed, folds, curves, seeds, changed)
 
 
 def _fits(folder: Path, stage: str, ids: list[str], seeds: Sequence[int] = (0,)) -> list[Point]:

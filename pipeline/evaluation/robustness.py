@@ -56,8 +56,11 @@ class Robustness:
         return [severity for one, severity in self.conditions if one == change]
 
 
-def read(folder: Path = layout.ROBUSTNESS) -> Robustness | None:
+def read(fingerprint: str, folder: Path = layout.ROBUSTNESS) -> Robustness | None:
     """As the stage left it; None where nothing was measured.
+
+    Args:
+        fingerprint: of the test images.
 
     Raises:
         PipelineError: a file is damaged, or of another run.
@@ -71,23 +74,27 @@ def read(folder: Path = layout.ROBUSTNESS) -> Robustness | None:
     try:
         images, counts = int(found["images"]), found["counts"]
         conditions = list(dict.fromkeys((row["change"], row["severity"]) for row in counts))
+        whole = all(bits.shape == (len(conditions), -(-images // 8)) for bits in packed.values())
         wrong = {key: np.unpackbits(bits, axis=1, count=images).astype(bool) for key, bits in packed.items()}
         changes = {one["key"]: one for one in found["changes"]}
         left_out = dict(found["left_out"])
     except (KeyError, TypeError, ValueError) as error:
         raise PipelineError(f"{folder}: is of another version; rerun the stage {STAGE}") from error
-    if any(one.shape != (len(conditions), images) for one in wrong.values()):
-        raise PipelineError(f"{folder}: its files don't belong together; rerun the stage {STAGE}")
+    if not whole or found.get("fingerprint") != fingerprint:
+        raise PipelineError(f"{folder}: was measured on other images; rerun the stage {STAGE}")
     return Robustness(images, changes, left_out, counts, wrong, conditions)
 
 
-def described(found: Robustness | None, methods: Mapping[str, Any], confidence: float) -> dict[str, Any] | None:
+def described(
+    found: Robustness | None, methods: Mapping[str, Any], confidence: float, reference: str | None = None
+) -> dict[str, Any] | None:
     """What metrics.json holds: errors in percent.
 
     Args:
         found: of `read`.
         methods: those that are evaluated; others are left out.
         confidence: of the intervals.
+        reference: the method by whose errors mean corruption errors are divided, if it is there.
     """
     if found is None:
         return None
@@ -100,7 +107,12 @@ def described(found: Robustness | None, methods: Mapping[str, Any], confidence: 
         "changes": list(found.changes.values()),
         "left_out": found.left_out,
         "methods": {
-            key: {"rows": own, "reasons": _by_reason(found, key, confidence), "corruptions": _corruptions(found, key)}
+            key: {
+                "rows": own,
+                "reasons": _by_reason(found, key, confidence),
+                "corruptions": _corruptions(found, key),
+                **_against(found, key, reference),
+            }
             for key, own in rows.items()
         },
     }
@@ -136,13 +148,13 @@ def _row(count: Mapping[str, Any], confidence: float) -> dict[str, Any]:
 def _by_reason(found: Robustness, key: str, confidence: float) -> dict[str, dict[str, float]]:
     """Of each group: the mean error over its changes, each the mean over its severities, and what it is above clean.
 
-    The interval is Student's over images: each is wrong in a share of the conditions, which all see the same images.
+    The interval is over images: each is wrong in a share of the conditions, which all see the same images.
     """
     clean = found.wrong_after(key, CLEAN, 0)
     out = {}
     for reason in dict.fromkeys(change["reason"] for change in found.changes.values()):
-        shares = _shares(found, key, [one for one, change in found.changes.items() if change["reason"] == reason])
-        low, high = _mean_interval(shares, confidence)
+        shares = mean_wrong(found, key, [one for one, change in found.changes.items() if change["reason"] == reason])
+        low, high = _wilson(shares, confidence)
         out[reason] = {
             "top1_error": round(100 * float(shares.mean()), 4),
             "top1_low": round(100 * low, 4),
@@ -152,7 +164,7 @@ def _by_reason(found: Robustness, key: str, confidence: float) -> dict[str, dict
     return out
 
 
-def _shares(found: Robustness, key: str, changes: list[str]) -> np.ndarray:
+def mean_wrong(found: Robustness, key: str, changes: list[str]) -> np.ndarray:
     """In which share of these changes each image is wrong, float (images,)."""
     of_changes = [
         np.mean([found.wrong_after(key, change, severity) for severity in found.severities(change)], axis=0)
@@ -161,17 +173,51 @@ def _shares(found: Robustness, key: str, changes: list[str]) -> np.ndarray:
     return np.asarray(np.mean(of_changes, axis=0))
 
 
-def _mean_interval(shares: np.ndarray, confidence: float) -> tuple[float, float]:
+def _wilson(shares: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Wilson's, for as many images as would give the mean's variance if each were wrong or right alone; never fewer."""
     mean, count = float(shares.mean()), len(shares)
-    if count < 2:
-        return 0.0, 1.0
-    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * float(shares.std(ddof=1)) / np.sqrt(count)
-    return max(0.0, mean - half), min(1.0, mean + half)
+    variance = float(shares.var(ddof=1)) / count if count > 1 else 0.0
+    as_many = max(count, mean * (1 - mean) / variance) if variance > 0 else count
+    return wilson_interval(mean * as_many, as_many, confidence)
 
 
 def _corruptions(found: Robustness, key: str) -> float | None:
     """The mean error over ImageNet-C's fifteen at all five severities, in percent; None where some are missing."""
-    fifteen = [one for one, change in found.changes.items() if change["reason"] in CORRUPTIONS]
-    if len(fifteen) < FIFTEEN or any(len(found.severities(change)) < 5 for change in fifteen):
-        return None
-    return round(100 * float(_shares(found, key, fifteen).mean()), 4)
+    fifteen = _fifteen(found)
+    return None if fifteen is None else round(100 * float(mean_wrong(found, key, fifteen).mean()), 4)
+
+
+def _fifteen(found: Robustness) -> list[str] | None:
+    """ImageNet-C's corruptions, if all of them were measured at all severities."""
+    keys = [one for one, change in found.changes.items() if change["reason"] in CORRUPTIONS]
+    return keys if len(keys) == FIFTEEN and all(len(found.severities(key)) == 5 for key in keys) else None
+
+
+def _against(found: Robustness, key: str, reference: str | None) -> dict[str, float | None]:
+    """Mean corruption errors as shares of the reference's, in percent (Hendrycks & Dietterich, ICLR 2019, section 4.1).
+
+    Returns:
+        `mce`, and `relative_mce`, which is of the errors above those on the images as they are; None where the fifteen
+        or the reference are missing, or where the reference does not err.
+    """
+    fifteen = _fifteen(found)
+    if fifteen is None or reference not in found.wrong:
+        return {"mce": None, "relative_mce": None}
+    own, its = (
+        np.array([mean_wrong(found, one, [change]).mean() for change in fifteen]) for one in (key, str(reference))
+    )
+    clean, its_clean = (found.wrong_after(one, CLEAN, 0).mean() for one in (key, str(reference)))
+    return {"mce": _mean_ratio(own, its), "relative_mce": _mean_ratio(own - clean, its - its_clean)}
+
+
+def _mean_ratio(own: np.ndarray, its: np.ndarray) -> float | None:
+    return round(100 * float((own / its).mean()), 4) if (its > 0).all() else None
+
+
+def interval_of_mean(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Student's interval of the mean of numbers that may be negative, such as paired differences."""
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return -1.0, 1.0
+    half = float(stdtrit(count - 1, 0.5 + confidence / 2)) * float(values.std(ddof=1)) / np.sqrt(count)
+    return mean - half, mean + half

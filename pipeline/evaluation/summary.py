@@ -72,7 +72,7 @@ def summarise(settings: Settings, outcome: Outcome, confidences: Mapping[str, Co
         "methods": methods,
         "failed": outcome.failed,
         "seeds": over_seeds.described(runs, classes),
-        "robustness": robustness.described(outcome.robustness, methods, confidence),
+        "robustness": robustness.described(outcome.robustness, methods, confidence, settings.robustness.reference),
         "cross_validation": cross_validated(outcome.folds, confidence, saw),
         "curve": described_curves(
             outcome.curves,

@@ -23,7 +23,7 @@ from pipeline.prediction.scoring import answers
 from pipeline.randomness import generator
 from pipeline.robustness.change import GROUPS, Change
 from pipeline.robustness.changes import changes
-from pipeline.robustness.measuring import as_grey, fitting
+from pipeline.robustness.measuring import fitting
 from pipeline.sights.photograph import pictures_of
 
 GUESSES = 5
@@ -98,13 +98,12 @@ class Looking:
         if change is None or not 1 <= severity <= len(change.levels):
             raise PipelineError(f"there is no change {key[:60]!r} of severity {severity} for these images")
         other = self._other() if change.company else image
-        found = change.on(image, severity, self.card.seed, "photograph", other)
-        return as_grey(found) if self.card.image.grey else found
+        return change.on(image, severity, self.card.seed, "photograph", other, self.card.image.grey)
 
     def _changes(self) -> dict[str, Change]:
         side = min(self.card.image.height, self.card.image.width)
-        found, _ = fitting(changes(side), list(GROUPS), side, self.card.image.grey)
-        return {one.key: one for one in found if self.examples is not None or not one.company}
+        found, _ = fitting(changes(side), list(GROUPS), side, self.card.image.grey, self.examples is not None)
+        return {one.key: one for one in found}
 
     def _other(self) -> np.ndarray:
         """The training image that stands for others."""

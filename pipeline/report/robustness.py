@@ -11,19 +11,25 @@ from pipeline import layout
 from pipeline.errors import PipelineError
 from pipeline.evaluation import significance
 from pipeline.evaluation.results import Result
-from pipeline.evaluation.robustness import CLEAN, STAGE, Robustness
+from pipeline.evaluation.robustness import CLEAN, STAGE, Robustness, interval_of_mean, mean_wrong
 from pipeline.evaluation.summary import titled
 from pipeline.files import read_arrays
 from pipeline.report.charts import robustness as charts
 from pipeline.report.charts.base import Chart
 from pipeline.report.faults import Faults
 from pipeline.report.pictures import data_uri
-from pipeline.report.words import tenths
+from pipeline.report.words import p_value, tenths
 from pipeline.robustness.change import GROUPS
 
 #: Of each of the lecture's reasons the change that its sentence is about.
 SPOKEN = {"viewpoint": "rotation", "lighting": "gain", "deformation": "bent", "clutter": "foreign_patch"}
-CUES = {"grey": "colour", "shuffled": "where things stand", "fine": "coarse structure", "coarse": "fine structure"}
+#: Of a cue that is taken away, its name.
+CUES = {
+    "grey": "colour",
+    "shuffled": "the arrangement of parts",
+    "fine": "coarse structure",
+    "coarse": "fine structure",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Shown:
         chart: error against severity of the methods that the page compares.
         strip: one image under every change: caption, picture, and guesses.
         truth: its class.
+        known: how many methods know it as it is, of how many.
         left_out: sentences.
     """
 
@@ -52,6 +59,7 @@ class Shown:
     chart: Chart | None
     strip: list[dict[str, Any]]
     truth: str
+    known: str
     left_out: list[str]
 
 
@@ -77,13 +85,15 @@ def shown(
     if found is None or told is None:
         return None
     there = [result for result in compared if result.method.key in told["methods"]]
+    if not there:
+        return None
     by_method = {row["method"]: told["methods"][row["method"]] for row in rows if row["method"] in told["methods"]}
     changes = {change["key"]: change for change in told["changes"]}
     reasons = list(dict.fromkeys(change["reason"] for change in changes.values()))
     strip: list[dict[str, Any]] = []
-    truth = ""
+    truth = known = ""
     with faults.noted():
-        strip, truth = _strip(changes, there, classes)
+        strip, truth, known = _strip(changes, there, classes)
     return Shown(
         images=told["images"],
         sentences=_sentences(found, told, there, summary["confidence"]),
@@ -94,6 +104,7 @@ def shown(
         chart=charts.robustness(_lines(told, there, changes), summary["confidence"]),
         strip=strip,
         truth=truth,
+        known=known,
         left_out=[f"{key} {why}" for key, why in told["left_out"].items()],
     )
 
@@ -109,16 +120,48 @@ def _row_of(told: dict[str, Any], key: str, change: str, severity: int) -> dict[
 
 
 def _sentences(found: Robustness, told: dict[str, Any], there: list[Result], confidence: float) -> list[str]:
-    said = [
-        _about(found, told, there, SPOKEN[reason], confidence) for reason in SPOKEN if SPOKEN[reason] in found.changes
-    ]
-    return [*said, *_about_cues(told, there)]
+    spoken = {change: _middle(found, change) for change in SPOKEN.values() if change in found.changes}
+    said = [_about(found, told, there, change, severity) for change, severity in spoken.items()]
+    if len(there) > 1:
+        pairs = [[found.wrong_after(one.method.key, *at) for one in there[:2]] for at in spoken.items()]
+        p_values = significance.holm([significance.mcnemar(*pair) for pair in pairs])
+        said = [
+            f"{sentence} {_verdict(found, there, pair, p, confidence)}"
+            for sentence, pair, p in zip(said, pairs, p_values, strict=True)
+        ]
+    return [*said, *_places(found, there, confidence), *_about_cues(found, there, confidence)]
 
 
-def _about(found: Robustness, told: dict[str, Any], there: list[Result], change: str, confidence: float) -> str:
-    """What each of them errs on at the middle one of the severities that were measured, beside the image as it is."""
+def _middle(found: Robustness, change: str) -> int:
+    """The middle one of the severities that were measured."""
     severities = found.severities(change)
-    severity = severities[len(severities) // 2]
+    return severities[len(severities) // 2]
+
+
+def _places(found: Robustness, there: list[Result], confidence: float) -> list[str]:
+    """Under which changes the first two change places, beyond chance in all comparisons together."""
+    if len(there) < 2:
+        return []
+    wrong = [found.wrong[result.method.key] for result in there[:2]]
+    ahead = np.sign(wrong[1].sum(axis=1) - wrong[0].sum(axis=1))  # 1 where the first errs less
+    p_values = significance.holm([significance.mcnemar(*pair) for pair in zip(*wrong, strict=True)])
+    sure = np.array(p_values) < 1 - confidence
+    first: dict[str, int] = {}
+    for (change, severity), turned in zip(found.conditions, sure & (ahead == -ahead[0]), strict=True):
+        if turned:
+            first.setdefault(change, severity)
+    if not ahead[0] or not first:
+        return []
+    leader, other = (there[:2] if ahead[0] > 0 else there[1::-1])[:2]
+    named = _listed([found.changes[change]["named"][severity - 1] for change, severity in first.items()])
+    return [
+        f"On the images as they are {_title(leader)} errs less than {_title(other)}. They change places {named} "
+        "(McNemar's tests, Holm-corrected)."
+    ]
+
+
+def _about(found: Robustness, told: dict[str, Any], there: list[Result], change: str, severity: int) -> str:
+    """What each of them errs on after a change, beside the image as it is."""
     words = found.changes[change]["named"][severity - 1]
     errors = []
     for result in there:
@@ -128,37 +171,41 @@ def _about(found: Robustness, told: dict[str, Any], there: list[Result], change:
             f"{_title(result)} errs on {tenths(row['top1_error'])} % ({tenths(row['top1_low'])} to "
             f"{tenths(row['top1_high'])}; {tenths(clean['top1_error'])} without the change)"
         )
-    return f"{words[0].upper()}{words[1:]}, {_listed(errors)}.{_verdict(found, there, change, severity, confidence)}"
+    return f"{words[0].upper()}{words[1:]}, {_listed(errors)}."
 
 
-def _verdict(found: Robustness, there: list[Result], change: str, severity: int, confidence: float) -> str:
-    """Who stands it better of the first two, hand-crafted and learned, if a paired test can tell."""
-    if len(there) < 2:
-        return ""
+def _verdict(found: Robustness, there: list[Result], wrong: list[np.ndarray], p: float, confidence: float) -> str:
+    """Which of the first two, hand-crafted and learned, errs less then, if a paired test can tell."""
     old, new = there[:2]
-    wrong = [found.wrong_after(result.method.key, change, severity) for result in (old, new)]
-    if significance.mcnemar(*wrong) >= 1 - confidence:
-        return f" Whether {_title(old)} or {_title(new)} stands it better can't be told from {found.images} images."
-    better = _title(old if wrong[0].sum() < wrong[1].sum() else new)
-    return f" {better} errs less then, beyond chance."
+    test = f"McNemar's test, Holm-corrected, p {p_value(p)}"
+    if p >= 1 - confidence:
+        both = f"{_title(old)} and {_title(new)}"
+        return f"Which of {both} errs less then can't be told from {found.images} images ({test})."
+    better, worse = (old, new) if wrong[0].sum() < wrong[1].sum() else (new, old)
+    return f"{_title(better)} errs less than {_title(worse)} then, by more than chance ({test})."
 
 
-def _about_cues(told: dict[str, Any], there: list[Result]) -> list[str]:
-    """What each of them misses most of the single cues that are taken away."""
-    said = []
-    for result in there:
-        own = told["methods"][result.method.key]["rows"]
-        clean = next(row["top1_error"] for row in own if row["change"] == CLEAN)
-        lost = {}
-        for change in CUES:
-            errors = [row["top1_error"] for row in own if row["change"] == change]
-            if errors:
-                lost[change] = sum(errors) / len(errors) - clean
-        if not lost:
-            return []
-        most = max(lost, key=lambda change: lost[change])
-        said.append(f"{_title(result)} loses most without {CUES[most]} ({tenths(lost[most])} points)")
-    return [f"Of the cues that were taken away, {_listed(said)}."] if said else []
+def _about_cues(found: Robustness, there: list[Result], confidence: float) -> list[str]:
+    """Which cue each of them misses most, where one stands out."""
+    said = [sentence for result in there if (sentence := _missed(found, result, confidence))]
+    if not said:
+        return []
+    return [f"Single cues were taken away, too. {_listed(said)}. How much is lost depends on how much is taken away."]
+
+
+def _missed(found: Robustness, result: Result, confidence: float) -> str:
+    """The cue whose loss costs most, if its interval, and that of its lead over the next one, lie above 0; else ""."""
+    key = result.method.key
+    clean = found.wrong_after(key, CLEAN, 0).astype(float)
+    lost = {change: mean_wrong(found, key, [change]) - clean for change in CUES if change in found.changes}
+    most, *others = sorted(lost, key=lambda change: -lost[change].mean()) or [""]
+    if not most or interval_of_mean(lost[most], confidence)[0] <= 0:
+        return ""
+    if others and interval_of_mean(lost[most] - lost[others[0]], confidence)[0] <= 0:
+        return ""
+    low, high = (tenths(100 * end) for end in interval_of_mean(lost[most], confidence))
+    points = tenths(100 * float(lost[most].mean()))
+    return f"{_title(result)} misses {CUES[most]} most: its error rises by {points} points ({low} to {high})"
 
 
 def _listed(parts: list[str]) -> str:
@@ -177,7 +224,7 @@ def _map_row(row: dict[str, Any], own: dict[str, Any], changes: list[str]) -> di
         "clean": means[CLEAN],
         "cells": [means[change] for change in changes],
         "reasons": own["reasons"],
-        "corruptions": own["corruptions"],
+        **{name: own[name] for name in ("corruptions", "mce", "relative_mce")},
     }
 
 
@@ -201,8 +248,8 @@ def _lines(told: dict[str, Any], there: list[Result], changes: dict[str, Any]) -
     return rows
 
 
-def _strip(changes: dict[str, Any], there: list[Result], classes: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """One image after each change, with what the compared methods then take it for; and what it is.
+def _strip(changes: dict[str, Any], there: list[Result], classes: list[str]) -> tuple[list[dict[str, Any]], str, str]:
+    """One image after each change, with what the compared methods then take it for; what it is; how many know it.
 
     Raises:
         PipelineError: the file is damaged.
@@ -229,6 +276,7 @@ def _strip(changes: dict[str, Any], there: list[Result], classes: list[str]) -> 
                 zip(found["changes"].tolist(), found["severities"].tolist(), found["images"], strict=True)
             )
         ]
-        return strip, classes[label]
+        guesses = [values[0] == label for name, values in found.items() if name.startswith("guess-")]
+        return strip, classes[label], f"{sum(map(int, guesses))} of {len(guesses)} methods know it as it is"
     except (KeyError, IndexError, ValueError) as error:
         raise PipelineError(f"{path}: is of another run; rerun the stage {STAGE}") from error

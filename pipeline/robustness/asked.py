@@ -9,7 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.prediction.scoring import Changing
 from pipeline.robustness.change import GROUPS
 from pipeline.robustness.changes import changes
-from pipeline.robustness.measuring import as_grey, fitting
+from pipeline.robustness.measuring import fitting
 from pipeline.settings.sentences import check_names
 
 
@@ -26,8 +26,8 @@ def asked(key: str, severity: int, image: Intake, seed: int) -> Changing:
         PipelineError: there is no such change for these images, or it has no such severity.
     """
     side = min(image.height, image.width)
-    found, _ = fitting(changes(side), list(GROUPS), side, image.grey)
-    alone = {one.key: one for one in found if not one.company}
+    found, _ = fitting(changes(side), list(GROUPS), side, image.grey, company=False)
+    alone = {one.key: one for one in found}
     check_names([key], list(alone), "predict", "--change", "a change of a photograph")
     change = alone[key]
     if not 1 <= severity <= len(change.levels):
@@ -37,7 +37,6 @@ def asked(key: str, severity: int, image: Intake, seed: int) -> Changing:
         )
 
     def changed(photograph: np.ndarray, name: str) -> np.ndarray:
-        after = change.on(photograph, severity, seed, name, photograph)
-        return as_grey(after) if image.grey else after
+        return change.on(photograph, severity, seed, name, photograph, image.grey)
 
     return changed

@@ -30,6 +30,7 @@ class Change:
         colour: whether it is about colour, which grey images don't have.
         draws: whether it needs random numbers.
         company: whether it needs another image.
+        by_channel: whether each channel has random numbers of its own; grey images have one channel.
     """
 
     key: str
@@ -42,13 +43,16 @@ class Change:
     colour: bool = False
     draws: bool = True
     company: bool = False
+    by_channel: bool = False
 
     def severities(self, wanted: tuple[int, ...]) -> list[int]:
         """Those of the wanted severities that it has; all where it has fewer than five."""
         own = range(1, len(self.levels) + 1)
         return [one for one in own if one in wanted or len(self.levels) < MOST]
 
-    def on(self, image: np.ndarray, severity: int, seed: int, name: str, other: np.ndarray) -> np.ndarray:
+    def on(
+        self, image: np.ndarray, severity: int, seed: int, name: str, other: np.ndarray, grey: bool = False
+    ) -> np.ndarray:
         """Change one image.
 
         Random numbers come from the seed, the image's name and the change alone: neither workers nor batches nor the
@@ -60,11 +64,17 @@ class Change:
             seed: of the run.
             name: of the image.
             other: another test image, uint8 (H, W, 3).
+            grey: whether the image is grey and must stay so, in three equal channels.
         """
         if severity == 0:
             return image
         random = generator(seed, f"{self.key} {name}") if self.draws else UNDRAWN
-        changed = self.apply(image, self.levels[severity - 1], random, other)
+        alone = grey and self.by_channel
+        changed = self.apply(image[..., :1] if alone else image, self.levels[severity - 1], random, other)
+        if alone:
+            changed = np.repeat(changed.reshape(*image.shape[:2], 1), 3, axis=2)
+        elif grey:
+            changed = np.repeat(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
         return np.ascontiguousarray(changed, np.uint8)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pipeline.data.contract import Split
@@ -55,8 +54,7 @@ class Sample:
 
         def work(row: int) -> np.ndarray:
             other = self.images[self.others[row]]
-            image = change.on(self.images[row], severity, self.seed, self.names[row], other)
-            return as_grey(image) if self.grey else image
+            return change.on(self.images[row], severity, self.seed, self.names[row], other, self.grey)
 
         return np.stack(list(threads(work, range(rows.start, rows.stop), workers)))
 
@@ -93,7 +91,7 @@ class Count:
 
 
 def fitting(
-    changes: Mapping[str, Change], wanted: list[str], side: int, grey: bool
+    changes: Mapping[str, Change], wanted: list[str], side: int, grey: bool, company: bool = True
 ) -> tuple[list[Change], dict[str, str]]:
     """The wanted changes that such images can bear, and why others can't.
 
@@ -101,6 +99,7 @@ def fitting(
         wanted: keys, or groups.
         side: of the images, in pixels.
         grey: whether they have no colour.
+        company: whether there are images of another class.
     """
     found, left_out = [], {}
     for change in changes.values():
@@ -110,6 +109,8 @@ def fitting(
             left_out[change.key] = f"needs images of {change.smallest} pixels a side, and these have {side}"
         elif grey and change.colour:
             left_out[change.key] = "is about colour, and these images are grey"
+        elif change.company and not company:
+            left_out[change.key] = "needs an image of another class, and there is none"
         else:
             found.append(change)
     return found, left_out
@@ -187,8 +188,3 @@ def _other(labels: np.ndarray, row: int, seed: int, name: str) -> int:
     """A row of another class; the image itself where the sample has but one class."""
     rows = np.flatnonzero(labels != labels[row])
     return int(rows[generator(seed, f"other {name}").integers(len(rows))]) if len(rows) else row
-
-
-def as_grey(image: np.ndarray) -> np.ndarray:
-    """Its luminance, in three equal channels."""
-    return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)

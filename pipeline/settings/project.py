@@ -212,6 +212,9 @@ class Settings(Section):
         from pipeline.robustness.changes import names  # its kernels take a moment to import
 
         check_names(self.robustness.changes, names(), self.path, "robustness.changes", "a change, or a group of them")
+        if self.robustness.reference is not None:
+            known = list(catalogue.BY_KEY)
+            check_names([self.robustness.reference], known, self.path, "robustness.reference", "a method")
         others = [name for name in self.datasets if name != self.dataset]
         check_names(self.evaluation.strangers, others, self.path, "evaluation.strangers", "another data set")
         for name, weights in self.weights.items():

@@ -16,12 +16,14 @@ class Robustness(Section):
     """Changed test images that every fitted model is shown; nothing is fitted or chosen on them.
 
     `sample`: how many test images, drawn by class; 0: none, and nothing is measured. `severities`: of each change.
-    `changes`: names of changes, or of groups of them.
+    `changes`: names of changes, or of groups of them. `reference`: the method by whose errors others' mean corruption
+    errors are divided; null: there is none.
     """
 
     sample: Annotated[int, Field(ge=0)]
     severities: Annotated[list[Severity], Field(min_length=1)]
     changes: Annotated[list[str], Field(min_length=1)]
+    reference: str | None
 
     @field_validator("severities")
     @classmethod

@@ -31,10 +31,11 @@ def run() -> None:
     there = [key for key in chosen.selected if not (layout.model_of(key) / UNAVAILABLE).is_file()]
     stored = load_all(layout.MODELS, there, chosen.compute)
     side = min(manifest["image_shape"][:2])
-    kinds, left_out = fitting(changes(side), wanted.changes, side, manifest["grey"])
+    sample = Sample.of(load_split("test"), wanted.sample, chosen.seed, manifest["grey"])
+    company = len(set(sample.labels.tolist())) > 1
+    kinds, left_out = fitting(changes(side), wanted.changes, side, manifest["grey"], company)
     for key, why in left_out.items():
         progress.say(f"robustness: left out: {key} {why}")
-    sample = Sample.of(load_split("test"), wanted.sample, chosen.seed, manifest["grey"])
     asked = list(conditions(kinds, wanted.severities))
     workers = chosen.compute.worker_count
     with progress.bar("robustness", len(sample.labels) * len(asked)) as bar:
@@ -43,7 +44,12 @@ def run() -> None:
     write_arrays(layout.ROBUSTNESS / "wrong.npz", **{key: np.packbits(one, axis=1) for key, one in found.wrong.items()})
     described = [{"key": one.key, "title": one.title, "reason": one.reason, "named": list(one.named)} for one in kinds]
     counts = [asdict(count) for count in found.counts]
-    told = {"images": len(sample.labels), "seed": chosen.seed, "changes": described, "left_out": left_out}
+    told = {
+        "images": len(sample.labels),
+        "fingerprint": manifest["splits"]["test"]["fingerprint"],
+        "changes": described,
+        "left_out": left_out,
+    }
     write_json(layout.ROBUSTNESS / "measured.json", told | {"counts": counts})
 
 

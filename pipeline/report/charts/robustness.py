@@ -38,7 +38,12 @@ def robustness(rows: list[dict[str, Any]], level: float) -> Chart | None:
     ]
     colour = era(data["era"])
     base = alt.Chart()
-    lines = base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    titles = list(dict.fromkeys(data["title"]))
+    alike = data["era"].nunique() < len(titles)  # of two methods of one era the first is dashed
+    patterns = [[4, 3] if alike and title != titles[-1] else [1, 0] for title in titles]
+    dash = alt.StrokeDash("title:N", scale=alt.Scale(domain=titles, range=patterns), legend=None)
+    lines = base.mark_line(strokeWidth=2)
+    lines = lines.encode(x=x, y=y, color=colour, strokeDash=dash, detail="title:N", tooltip=tooltip)
     intervals = base.mark_rule(strokeWidth=2, opacity=0.35)
     intervals = intervals.encode(x=x, y=alt.Y("top1_low:Q"), y2=alt.Y2("top1_high:Q"), color=colour, tooltip=tooltip)
     order = list(dict.fromkeys(data["change"]))

@@ -29,7 +29,10 @@ def shuffled(image: np.ndarray, parts: int, random: np.random.Generator, other: 
     changed = image.copy()
     whole = image[: parts * height, : parts * width].reshape(parts, height, parts, width, 3)
     tiles = whole.transpose(0, 2, 1, 3, 4).reshape(parts * parts, height, width, 3)
-    tiles = tiles[random.permutation(len(tiles))].reshape(parts, parts, height, width, 3)
+    order = random.permutation(len(tiles))
+    while (order == np.arange(len(tiles))).any():  # each tile moves
+        order = random.permutation(len(tiles))
+    tiles = tiles[order].reshape(parts, parts, height, width, 3)
     changed[: parts * height, : parts * width] = tiles.transpose(0, 2, 1, 3, 4).reshape(parts * height, -1, 3)
     return changed
 

@@ -20,9 +20,12 @@ def contrast(image: np.ndarray, factor: float, random: np.random.Generator, othe
 def elastic(
     image: np.ndarray, level: tuple[float, float, float], random: np.random.Generator, other: np.ndarray
 ) -> np.ndarray:
-    """An affine change of three corners, then places that move by a smooth field: strength, smoothness, corners."""
-    strength, smoothness, corners = level
+    """An affine change of three corners, then places that move by a smooth field.
+
+    The level: strength, smoothness and how far corners move, as shares of the shorter side.
+    """
     height, width = image.shape[:2]
+    strength, smoothness, corners = (min(height, width) * share for share in level)
     middle, reach = np.array([width, height]) // 2, min(height, width) // 3
     fixed = (middle + reach * np.array([[1, 1], [1, -1], [-1, -1]])).astype(np.float32)
     moved = (fixed + random.uniform(-corners, corners, fixed.shape)).astype(np.float32)
@@ -53,20 +56,20 @@ def pixelate(image: np.ndarray, share: float, random: np.random.Generator, other
 
 def changes(small: bool) -> list[Change]:
     """With the parameters for small images (CIFAR-10-C) or for large ones (ImageNet-C)."""
-    side = 32 if small else 244
-    shares = (
+    bends = (
         ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03))
         if small
         else ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02))
     )
-    bends = tuple(tuple(side * one for one in level) for level in shares)
+    own = 1 if small else 244 / 224  # the original's shares are of 244 pixels, on images of 224
+    scaled = tuple(tuple(own * one for one in level) for level in bends)
     factors: Numbers = (0.75, 0.5, 0.4, 0.3, 0.15) if small else (0.4, 0.3, 0.2, 0.1, 0.05)
     qualities = (80, 65, 58, 50, 40) if small else (25, 18, 15, 10, 7)
     sides: Numbers = (0.95, 0.9, 0.85, 0.75, 0.65) if small else (0.6, 0.5, 0.4, 0.3, 0.25)
     return [
         Change("contrast", "of low contrast", "digital", contrast, factors,
                tuple(f"with {100 * one:g} % of the contrast" for one in factors), draws=False),
-        Change("elastic", "elastically bent", "digital", elastic, bends, by_severity("elastically bent")),
+        Change("elastic", "elastically bent", "digital", elastic, scaled, by_severity("elastically bent")),
         Change("jpeg", "JPEG of low quality", "digital", jpeg, qualities,
                tuple(f"stored as JPEG of quality {one}" for one in qualities), draws=False),
         Change("pixelate", "pixelated", "digital", pixelate, sides,

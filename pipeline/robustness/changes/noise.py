@@ -14,7 +14,7 @@ def gaussian(image: np.ndarray, deviation: float, random: np.random.Generator, o
     """Normal noise of a deviation in shares of the full range."""
     drawn = random.standard_normal(image.shape, np.float32)
     drawn *= 255 * deviation
-    return np.asarray(cv2.add(image, drawn, dtype=cv2.CV_8U))
+    return np.asarray(cv2.add(image, drawn, dtype=cv2.CV_8U)).reshape(image.shape)
 
 
 def shot(image: np.ndarray, photons: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
@@ -39,9 +39,9 @@ def changes(small: bool) -> list[Change]:
     struck: Numbers = (0.01, 0.02, 0.03, 0.05, 0.07) if small else (0.03, 0.06, 0.09, 0.17, 0.27)
     return [
         Change("gaussian_noise", "Gaussian noise", "noise", gaussian, normal,
-               tuple(f"with normal noise of {100 * one:g} % of the range" for one in normal)),
+               tuple(f"with normal noise of {100 * one:g} % of the range" for one in normal), by_channel=True),
         Change("shot_noise", "shot noise", "noise", shot, photons,
-               tuple(f"counted with {one:g} photons at white" for one in photons)),
+               tuple(f"counted with {one:g} photons at white" for one in photons), by_channel=True),
         Change("impulse_noise", "impulse noise", "noise", impulse, struck,
-               tuple(f"with {100 * one:g} % of the numbers black or white" for one in struck)),
+               tuple(f"with {100 * one:g} % of the numbers black or white" for one in struck), by_channel=True),
     ]  # fmt: skip
