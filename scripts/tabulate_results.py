@@ -19,6 +19,8 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.report.words import seconds
+from pipeline.robustness.change import GROUPS
+from pipeline.robustness.changes import SMALL, changes
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "reports" / "published"
@@ -90,6 +92,25 @@ def curve(dataset: str, name: str = "curve") -> str:
     return _table(lines)
 
 
+def robustness(dataset: str) -> str:
+    """Top-1 errors on changed test images by reason: the mean over its changes, each the mean over its severities."""
+    rows = _rows(dataset, "robustness")
+    reasons = {key: change.reason for key, change in changes(SMALL).items()}
+    there = [reason for reason in GROUPS if any(reasons.get(row["change"]) == reason for row in rows)]
+    lines = [["method", "as they are", *(GROUPS[reason] for reason in there)]]
+    for method in _in_order({row["method"] for row in rows}):
+        own = [row for row in rows if row["method"] == method.key]
+        errors: dict[str, list[float]] = {}
+        for row in own:
+            errors.setdefault(row["change"], []).append(row["top1_error"])
+        clean = next(row for row in own if row["severity"] == 0)
+        cells = [f"{clean['top1_error']:.1f} <sub>{clean['top1_low']:.1f}–{clean['top1_high']:.1f}</sub>"]
+        for reason in there:
+            cells.append(f"{fmean(fmean(errors[key]) for key in errors if reasons.get(key) == reason):.1f}")
+        lines.append([method.title, *cells])
+    return _table(lines)
+
+
 def others() -> str:
     """What was trained with other settings, or on fewer images."""
     lines = [["data set", *COLUMNS]]
@@ -131,6 +152,11 @@ TABLES: dict[str, Callable[[], str]] = {
         path.stem.replace("curve", f"curve-{name}", 1): partial(curve, name, path.stem)
         for name in DATASETS
         for path in sorted((PUBLISHED / name).glob("curve*.json"))
+    },
+    **{
+        f"robustness-{name}": partial(robustness, name)
+        for name in DATASETS
+        if (PUBLISHED / name / "robustness.json").is_file()
     },
     "sizes": sizes,
     "others": others,
