@@ -208,6 +208,15 @@ def test_an_undecided_comparison_says_so(project: Path) -> None:
     text = html.unescape(page())
     assert "Nothing is decided here" in text
     assert "can be chance" in text
+    assert "cheaper to" not in text  # they cost the same
+    for key, train, use, said in (
+        ("hog", 5.0, 0.0005, "HOG + SVM is the cheaper of the two, to train and to use."),
+        ("lenet5", 1.0, 0.01, "LeNet-5 is cheaper to train, and HOG + SVM to use."),
+    ):
+        path = layout.results_of(catalogue.BY_KEY[key].family, key) / "cost.json"
+        cost = json.loads(path.read_text())
+        path.write_text(json.dumps(cost | {"training_seconds": train, "prediction_seconds": use}))
+        assert said in html.unescape(page())
 
 
 def test_an_era_is_represented_by_its_best_on_val_and_not_on_test(project: Path) -> None:

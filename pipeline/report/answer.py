@@ -72,7 +72,7 @@ def _at_full_size(summary: dict[str, Any], outcome: Outcome) -> list[str]:
         verdict = (
             f"Nothing is decided here: {both}. "
             f"A difference like this on the same images can be chance ({test}, p {p_value(p)}); "
-            f"more test images{' or seeds' if summary['seeds'] else ''} would tell."
+            f"more test images{' or seeds' if summary['seeds'] else ''} would tell.{_cheaper(summary, old, new)}"
         )
     return [verdict, *_cross_validated(summary), *_skew(summary), _price(summary, old, new)]
 
@@ -165,6 +165,21 @@ def _skew(summary: dict[str, Any]) -> list[str]:
         f"guessing the largest, {sizes['majority']['class']}, errs on {tenths(sizes['majority']['test'])} % of the "
         f"test images{beaten}; in the balanced error each class counts the same."
     ]
+
+
+def _cheaper(summary: dict[str, Any], old: Result, new: Result) -> str:
+    """Which of two that can't be told apart costs less."""
+    costs = {result.method.title: summary["methods"][result.method.key]["cost"] for result in (old, new)}
+    least = {
+        what: min(costs, key=lambda title: costs[title][name])
+        for what, name in (("train", "training_seconds"), ("use", "prediction_ms"))
+        if len({cost[name] for cost in costs.values()}) > 1
+    }
+    if len(least) < 2:
+        return ""
+    if least["train"] == least["use"]:
+        return f" {least['train']} is the cheaper of the two, to train and to use."
+    return f" {least['train']} is cheaper to train, and {least['use']} to use."
 
 
 def _price(summary: dict[str, Any], old: Result, new: Result) -> str:
