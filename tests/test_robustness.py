@@ -20,6 +20,7 @@ from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_arrays
 from pipeline.models.model import Seen
 from pipeline.report import robustness as shown
+from pipeline.report.words import tenths
 from pipeline.robustness.changes import changes
 from pipeline.robustness.measuring import Measured, Sample, measure
 from pipeline.stages import codebook, evaluate, features, prepare, publish, report, svm
@@ -257,6 +258,10 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
     assert "What breaks them" in page
     assert "Turned by 90°, HOG + SVM errs on" in page
     assert page.count('class="heat"') == 1
+    rows = [row for row in told["methods"]["hog"]["rows"] if row["change"] != "none"]
+    by_change = {row["change"]: [one["top1_error"] for one in rows if one["change"] == row["change"]] for row in rows}
+    right = 100 - np.mean([np.mean(errors) for errors in by_change.values()])
+    assert f"and is right on {tenths(right)} %." in page
     publish.run("2026-01-01", [], "results")
     rows = json.loads((layout.REPORTS / "published" / "objects" / "robustness.json").read_text())
     assert [row["change"] for row in rows] == [change for change, _ in found.conditions]

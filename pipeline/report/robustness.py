@@ -129,7 +129,29 @@ def _sentences(found: Robustness, told: dict[str, Any], there: list[Result], con
             f"{sentence} {_verdict(found, there, pair, p, confidence)}"
             for sentence, pair, p in zip(said, pairs, p_values, strict=True)
         ]
-    return [*said, *_places(found, there, confidence), *_about_cues(found, there, confidence)]
+    after = [*_places(found, there, confidence), *_about_cues(found, there, confidence)]
+    return [*said, *after, *([_sureness(told, there)] if found.changes else [])]
+
+
+def _sureness(told: dict[str, Any], there: list[Result]) -> str:
+    """Do probabilities fall as errors rise? Means over all changes, each the mean over its severities."""
+    said = []
+    for result in there:
+        means = {name: _mean_over_changes(told, result.method.key, name) for name in ("confidence", "top1_error")}
+        kept = _mean_over_changes(told, result.method.key, "unchanged")
+        said.append(
+            f"{_title(result)} keeps its guess on {tenths(kept)} % of the images, gives its guesses a mean "
+            f"probability of {tenths(means['confidence'])} %, and is right on {tenths(100 - means['top1_error'])} %"
+        )
+    return f"In the mean over all changes, {_listed(said)}."
+
+
+def _mean_over_changes(told: dict[str, Any], key: str, name: str) -> float:
+    values: dict[str, list[float]] = {}
+    for row in told["methods"][key]["rows"]:
+        if row["change"] != CLEAN:
+            values.setdefault(row["change"], []).append(row[name])
+    return sum(sum(own) / len(own) for own in values.values()) / max(len(values), 1)
 
 
 def _middle(found: Robustness, change: str) -> int:
