@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 import types
+from functools import lru_cache
 from importlib import resources, util
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def run(data_root: Path) -> list[Row]:
     return rows
 
 
+@lru_cache(maxsize=1)
 def _images() -> np.ndarray:
     photograph = skimage.data.astronaut()
     offsets = np.random.default_rng(0).integers(0, 512 - SIDE, (IMAGES, 2))
@@ -68,6 +70,7 @@ def _peers() -> dict[str, float]:
     """Images a second of each, {} where the package is missing."""
     if util.find_spec("imagecorruptions") is None:
         return {}
+    _images(), _package()  # before processes are forked, which then have both
     with peer_pool() as pool:
         return {
             key: IMAGES / _median(lambda name=name: pool.map(_peer, [(name, row) for row in range(IMAGES)]))

@@ -218,7 +218,9 @@ def predict(
     change: Annotated[
         str | None, typer.Option(help="what if: change the images first, for example rotation, gain, jpeg, grey")
     ] = None,
-    severity: Annotated[int, typer.Option(min=1, max=5, help="of the change")] = 3,
+    severity: Annotated[
+        int | None, typer.Option(min=1, max=5, help="of the change, from 1 on; default: its middle one")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="score the stored test images again: does this machine agree with the run?")
     ] = False,

@@ -106,7 +106,8 @@ def robustness(dataset: str) -> str:
         clean = next(row for row in own if row["severity"] == 0)
         cells = [f"{clean['top1_error']:.1f} <sub>{clean['top1_low']:.1f}–{clean['top1_high']:.1f}</sub>"]
         for reason in there:
-            cells.append(f"{fmean(fmean(errors[key]) for key in errors if reasons.get(key) == reason):.1f}")
+            means = [fmean(errors[key]) for key in errors if reasons.get(key) == reason]
+            cells.append(f"{fmean(means):.1f}" if means else "–")
         lines.append([method.title, *cells])
     return _table(lines)
 

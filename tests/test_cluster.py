@@ -366,6 +366,7 @@ def test_a_scheduler_elsewhere_is_found_and_its_loss_is_told(project: Path) -> N
         ({"missing": "No module named 'pipeline'"}, "lacks this project"),
         ({"token": ""}, "can't see .*; put the project on storage that all workers share"),
         ({"numpy": "1.0"}, r"has numpy 1\.0, and here it is"),
+        ({"a processor of the kind": "z80"}, "has a processor of the kind z80, .*; use machines of the same kind"),
         ({"this project's code": "0"}, "has this project's code 0, and here it is"),
     ],
 )

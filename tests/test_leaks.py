@@ -6,7 +6,7 @@ Leaks that are planted here, each by changing one function, make the very same c
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +103,13 @@ def test_another_test_set_changes_nothing_that_is_learned(key: str, project: Pat
 def test_another_val_changes_no_codebook(key: str, project: Path, tmp_path: Path) -> None:
     found = differing(key, tmp_path, "val")
     assert "val scores" in found
-    assert not {name for name in found if name.startswith("array model.codebook")}
+    assert not codebooks(found)
+    assert codebooks(learned(key, tmp_path / "third"))  # there is one
+
+
+def codebooks(names: Iterable[str]) -> set[str]:
+    """Those that are arrays of a codebook."""
+    return {name for name in names if name.startswith("array model/codebook/")}
 
 
 # ------------------------------------------------------------------------------------------------ planted leaks
@@ -111,19 +117,25 @@ def test_another_val_changes_no_codebook(key: str, project: Path, tmp_path: Path
 Patch = pytest.MonkeyPatch
 
 
-def with_test(data: TrainingData) -> TrainingData:
-    """Train and test together as train."""
-    test, train = load_split("test"), data.train
-    images = np.concatenate([train.images, test.images])
-    both = Split("train", images, np.concatenate([train.labels, test.labels]), [*train.ids, *test.ids])
-    return replace(data, train=both)
+def together(train: Split, other: Split) -> Split:
+    """Two splits as one."""
+    images = np.concatenate([train.images, other.images])
+    return Split("train", images, np.concatenate([train.labels, other.labels]), [*train.ids, *other.ids])
 
 
 def codebook_of_test(patch: Patch) -> None:
     def leaking(recipe: Recipe, data: TrainingData, compute: Compute) -> Any:
-        return learn_codebook(recipe, with_test(data), compute)
+        return learn_codebook(recipe, replace(data, train=together(data.train, load_split("test"))), compute)
 
     patch.setattr("pipeline.models.feature_svm.learn_codebook", leaking)
+
+
+def test_a_codebook_that_learns_from_val_is_found(project: Path, tmp_path: Path, monkeypatch: Patch) -> None:
+    def leaking(recipe: Recipe, data: TrainingData, compute: Compute) -> Any:
+        return learn_codebook(recipe, replace(data, train=together(data.train, data.val)), compute)
+
+    monkeypatch.setattr("pipeline.models.feature_svm.learn_codebook", leaking)
+    assert codebooks(differing("sift_bow", tmp_path, "val"))
 
 
 def scaling_of_test(patch: Patch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_a_photograph_can_be_changed_before_the_models_look(client: TestClient, 
     assert offered["rotation"]["named"][2] == "turned by 30°"
     assert offered["rotation"]["group"] == "viewpoint"
     plain, turned = (client.post(f"/guess{asked}", content=raw).json() for asked in ("", "?change=rotation&severity=3"))
-    expected = changes(image.shape[0])["rotation"].on(image, 3, looking.card.seed, "photograph", image)
+    name = hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()
+    expected = changes(image.shape[0])["rotation"].on(image, 3, looking.card.seed, name, image)
     np.testing.assert_array_equal(pixels(turned["image"]), expected)
     assert turned["answers"][1]["guesses"] != plain["answers"][1]["guesses"]
     seen, seen_turned = (
@@ -89,8 +91,13 @@ def test_a_photograph_can_be_changed_before_the_models_look(client: TestClient, 
     assert seen != seen_turned
     surrounded = client.post("/guess?change=surrounded&severity=5", content=raw).json()
     assert (pixels(surrounded["image"]) == looking.examples.images[0]).all(axis=2).mean() > 0.7  # type: ignore[union-attr]
-    for query, words in (("rotated&severity=1", "no change 'rotated'"), ("rotation&severity=9", "of severity 9"),
-                         ("rotation&severity=x", "'x' is no severity")):  # fmt: skip
+    wrong = {
+        "rotated&severity=1": "no change 'rotated'",
+        "rotation&severity=9": "of severity 9",
+        "rotation&severity=x": "'x' is no severity",
+        "rotation&severity=²": "'²' is no severity",
+    }
+    for query, words in wrong.items():
         answer = client.post(f"/guess?change={query}", content=raw)
         assert answer.status_code == 422
         assert words in answer.text

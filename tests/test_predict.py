@@ -113,7 +113,7 @@ def test_photographs_can_be_changed_before_models_guess(photos: Path) -> None:
     """As the stage `robustness` changes them; an image that can't be read says so as before."""
     target = Path("out.json")
     every = [str(photos)], ["sift_fv"], 5, 0.0, None, str(target), layout.MODELS
-    predict.run(*every, "grey", 1)
+    predict.run(*every, "grey")  # its middle severity
     rows = {Path(row["path"]).name: row for row in json.loads(target.read_text(encoding="utf-8"))}
     assert rows["9.jpg"]["error"] == "no image format that Pillow or OpenCV knows"
     stored = load_all(layout.MODELS, ["sift_fv"], settings.load().compute)["sift_fv"]
@@ -125,7 +125,7 @@ def test_photographs_can_be_changed_before_models_guess(photos: Path) -> None:
         assert guesses[0]["probability"] == pytest.approx(expected.guesses[0].probability, abs=1e-4)
     for change, severity, words in (
         ("rotated", 3, "`--change`: 'rotated' is not a change of a photograph; did you mean rotation?"),
-        ("surrounded", 3, "is not a change of a photograph"),  # it needs another image
+        ("surrounded", 3, "`--change surrounded` needs an image of another class, and there is none"),
         ("grey", 2, "grey has severities from 1 to 1"),
     ):
         with pytest.raises(PipelineError, match=re.escape(words)):

@@ -344,13 +344,15 @@ def test_what_a_kill_left_is_used_only_as_far_as_it_is_whole(
     assert len(counts) == {"record": left - 2, "images": left, "both there": 0}[damage]
 
 
-def of_files(names: list[str], bad: set[str]) -> Source:
-    """Images whose every pixel is their name's number; some can't be read."""
+def of_files(names: list[str], bad: set[str], asked: list[int]) -> Source:
+    """Images whose every pixel is their name's number; some can't be read. `asked` tells how many were, each time."""
 
     def read(indices: np.ndarray) -> base.Batch:
+        asked.append(len(indices))
         there = [int(names[int(index)]) for index in indices if names[int(index)] not in bad]
         reasons = {at: "damaged" for at, index in enumerate(indices) if names[int(index)] in bad}
-        return base.Batch(np.stack([np.full((8, 8, 3), level, np.uint8) for level in there]), reasons)
+        images = np.array(there, np.uint8)[:, None, None, None]
+        return base.Batch(np.broadcast_to(images, (len(there), 8, 8, 3)).copy(), reasons)
 
     part = base.Part(np.zeros(len(names), np.int64), names, read)
     return Source(["a", "b"], {"all": part}, "")
@@ -363,10 +365,16 @@ def test_what_could_not_be_read_is_tried_again_and_another_listing_is_not_mixed_
     names = [str(number) for number in range(40)]
 
     def pack(names: list[str], bad: set[str], rows: list[int]) -> packing.Packed:
-        return packing.pack(of_files(names, bad), Assignment("all", np.array(rows)), tmp_path, lambda count: None)
+        asked.clear()
+        source = of_files(names, bad, asked)
+        return packing.pack(source, Assignment("all", np.array(rows)), tmp_path, lambda count: None)
 
+    asked: list[int] = []
     first = pack(names, {"13"}, list(range(40)))
     assert [one["id"] for one in first.skipped] == ["13"]
+    again = pack(names, {"13"}, list(range(40)))
+    assert again.ids == first.ids
+    assert asked == [1]  # only what could not be read is tried once more
     mended = pack(names, set(), list(range(40)))  # its package is installed now
     assert mended.ids == names
     assert not mended.skipped

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = "20s"  # for a scheduler to answer
 WAIT = 60  # seconds for the first worker
+DEVICE, PROCESSOR = OF_MACHINES = "the device", "a processor of the kind"
 COMPARED = ("numpy", "scipy", "numba", "scikit-learn", "opencv-python", "torch", "distributed")
 
 
@@ -235,8 +236,8 @@ def _itself() -> dict[str, str]:
 
     code = work_folder("code", [Path(__file__).parents[1]]).name
     versions = {"Python": platform.python_version()} | {name: metadata.version(name) for name in COMPARED}
-    versions["the device"] = pick_device("auto").type
-    versions["a processor of the kind"] = llvmlite.binding.get_host_cpu_name()  # another's kernels round otherwise
+    versions[DEVICE] = pick_device("auto").type
+    versions[PROCESSOR] = llvmlite.binding.get_host_cpu_name()  # another's kernels round otherwise
     return versions | {"this project's code": code.removeprefix("code-")}
 
 
@@ -248,9 +249,10 @@ def _compare(address: str, answer: dict[str, str], own: dict[str, str], token: s
         )
     for name, value in own.items():
         if answer.get(name) != value:
+            remedy = "use machines of the same kind" if name in OF_MACHINES else "install the same there"
             raise PipelineError(
                 f"Dask's worker {address} has {name} {answer.get(name)}, and here it is {value}; results would depend "
-                "on who computes them; install the same there"
+                f"on who computes them; {remedy}"
             )
     if answer["token"] != token:
         raise PipelineError(

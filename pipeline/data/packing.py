@@ -54,7 +54,7 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
     part = source.parts[assignment.part]
     path, records = folder / PACKED, folder / RECORDS
     (folder / IMAGES).unlink(missing_ok=True)  # of a run that was killed while it took twins out
-    chunks = _usable(finished(records), assignment.indices) if path.is_file() else []
+    chunks = _usable(finished(records), assignment.indices, part) if path.is_file() else []
     if chunks and path.stat().st_size < ImageWriter.size(*_written(chunks)):  # the system went down with the process
         chunks = []
     with ImageWriter(path, *_written(chunks)) as writer:
@@ -68,15 +68,17 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
     return _packed(part, chunks, writer.shape or (0, 0, 3))
 
 
-def _usable(chunks: list[Chunk], indices: np.ndarray) -> list[Chunk]:
-    """Those of a killed run, up to the first that is of other images, or lacks one that could not be read.
+def _usable(chunks: list[Chunk], indices: np.ndarray, part: Part) -> list[Chunk]:
+    """Those of a killed run, up to the first that is of other images, or lacks one that can be read now.
 
-    Such an image may be readable by now: a package was installed, or a permission given, which no file's time tells.
+    What could not be read is tried again: a package was installed, or a permission given, which no file's time tells.
     """
-    rows = slices(len(indices), CHUNK)
     found = []
-    for chunk, part in zip(chunks, rows, strict=False):
-        if chunk.bad or not np.array_equal(chunk.kept, indices[part]):
+    for chunk, rows in zip(chunks, slices(len(indices), CHUNK), strict=False):
+        bad = np.array(list(chunk.bad), np.int64)
+        if not np.array_equal(chunk.kept, indices[rows][~np.isin(indices[rows], bad)]):
+            break
+        if len(bad) and len(part.read(bad).images):
             break
         found.append(chunk)
     return found

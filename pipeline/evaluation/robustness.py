@@ -21,9 +21,11 @@ COLUMNS = [
     "method", "reason", "change", "severity", "images", "top1_error", "top1_low", "top1_high", "top5_error",
     "unchanged", "confidence",
 ]  # fmt: skip
-#: Groups that ImageNet-C's fifteen are in.
-CORRUPTIONS = ("noise", "blur", "weather", "digital")
-FIFTEEN = 15
+#: ImageNet-C's.
+FIFTEEN = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
+    "frost", "fog", "brightness", "contrast", "elastic", "pixelate", "jpeg",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def described(
         "images": found.images,
         "changes": list(found.changes.values()),
         "left_out": found.left_out,
+        "reference": reference,
         "methods": {
             key: {
                 "rows": own,
@@ -189,8 +192,7 @@ def _corruptions(found: Robustness, key: str) -> float | None:
 
 def _fifteen(found: Robustness) -> list[str] | None:
     """ImageNet-C's corruptions, if all of them were measured at all severities."""
-    keys = [one for one, change in found.changes.items() if change["reason"] in CORRUPTIONS]
-    return keys if len(keys) == FIFTEEN and all(len(found.severities(key)) == 5 for key in keys) else None
+    return list(FIFTEEN) if all(len(found.severities(key)) == 5 for key in FIFTEEN) else None
 
 
 def _against(found: Robustness, key: str, reference: str | None) -> dict[str, float | None]:
@@ -198,7 +200,7 @@ def _against(found: Robustness, key: str, reference: str | None) -> dict[str, fl
 
     Returns:
         `mce`, and `relative_mce`, which is of the errors above those on the images as they are; None where the fifteen
-        or the reference are missing, or where the reference does not err.
+        or the reference are missing, or where one of them does nothing to the reference's errors.
     """
     fifteen = _fifteen(found)
     if fifteen is None or reference not in found.wrong:

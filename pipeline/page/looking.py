@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,7 +99,8 @@ class Looking:
         if change is None or not 1 <= severity <= len(change.levels):
             raise PipelineError(f"there is no change {key[:60]!r} of severity {severity} for these images")
         other = self._other() if change.company else image
-        return change.on(image, severity, self.card.seed, "photograph", other, self.card.image.grey)
+        name = hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()  # another photograph is changed otherwise
+        return change.on(image, severity, self.card.seed, name, other, self.card.image.grey)
 
     def _changes(self) -> dict[str, Change]:
         side = min(self.card.image.height, self.card.image.width)

@@ -12,6 +12,8 @@ from pipeline.evaluation.summary import titled
 from pipeline.report.curves import answer_of
 from pipeline.report.words import milliseconds, p_value, seconds, tenths
 
+CLEARLY = 1.2  # times another's seconds: less may be the noise of a machine
+
 
 def best_of(results: list[Result], summary: dict[str, Any], era: str) -> Result | None:
     """The method that stands for an era: the one with the lowest top-1 error on val, or mean over each seed's val.
@@ -168,12 +170,14 @@ def _skew(summary: dict[str, Any]) -> list[str]:
 
 
 def _cheaper(summary: dict[str, Any], old: Result, new: Result) -> str:
-    """Which of two that can't be told apart costs less."""
+    """Which of two that can't be told apart clearly costs less on the same device; "" where none does."""
     costs = {result.method.title: summary["methods"][result.method.key]["cost"] for result in (old, new)}
+    if len({(cost["device"], cost["threads"]) for cost in costs.values()}) > 1:
+        return ""
     least = {
         what: min(costs, key=lambda title: costs[title][name])
         for what, name in (("train", "training_seconds"), ("use", "prediction_ms"))
-        if len({cost[name] for cost in costs.values()}) > 1
+        if max(cost[name] for cost in costs.values()) > CLEARLY * min(cost[name] for cost in costs.values())
     }
     if len(least) < 2:
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import layout
+from pipeline import catalogue, layout
 from pipeline.errors import PipelineError
 from pipeline.evaluation import significance
 from pipeline.evaluation.results import Result
@@ -47,6 +47,7 @@ class Shown:
         strip: one image under every change: caption, picture, and guesses.
         truth: its class.
         known: how many methods know it as it is, of how many.
+        reference: the method by whose errors mean corruption errors are divided; "" for none.
         left_out: sentences.
     """
 
@@ -60,6 +61,7 @@ class Shown:
     strip: list[dict[str, Any]]
     truth: str
     known: str
+    reference: str
     left_out: list[str]
 
 
@@ -105,6 +107,7 @@ def shown(
         strip=strip,
         truth=truth,
         known=known,
+        reference=catalogue.BY_KEY[told["reference"]].title if told["reference"] else "",
         left_out=[f"{key} {why}" for key, why in told["left_out"].items()],
     )
 
@@ -168,17 +171,19 @@ def _places(found: Robustness, there: list[Result], confidence: float) -> list[s
     ahead = np.sign(wrong[1].sum(axis=1) - wrong[0].sum(axis=1))  # 1 where the first errs less
     p_values = significance.holm([significance.mcnemar(*pair) for pair in zip(*wrong, strict=True)])
     sure = np.array(p_values) < 1 - confidence
+    if not sure[0]:
+        return []
     first: dict[str, int] = {}
     for (change, severity), turned in zip(found.conditions, sure & (ahead == -ahead[0]), strict=True):
         if turned:
             first.setdefault(change, severity)
-    if not ahead[0] or not first:
+    if not first:
         return []
     leader, other = (there[:2] if ahead[0] > 0 else there[1::-1])[:2]
     named = _listed([found.changes[change]["named"][severity - 1] for change, severity in first.items()])
     return [
-        f"On the images as they are {_title(leader)} errs less than {_title(other)}. They change places {named} "
-        "(McNemar's tests, Holm-corrected)."
+        f"On the images as they are {_title(leader)} errs less than {_title(other)}. Their order is reversed on images "
+        f"that are changed so: {named} (McNemar's tests, Holm-corrected)."
     ]
 
 
@@ -221,9 +226,9 @@ def _missed(found: Robustness, result: Result, confidence: float) -> str:
     clean = found.wrong_after(key, CLEAN, 0).astype(float)
     lost = {change: mean_wrong(found, key, [change]) - clean for change in CUES if change in found.changes}
     most, *others = sorted(lost, key=lambda change: -lost[change].mean()) or [""]
-    if not most or interval_of_mean(lost[most], confidence)[0] <= 0:
+    if not others or interval_of_mean(lost[most], confidence)[0] <= 0:
         return ""
-    if others and interval_of_mean(lost[most] - lost[others[0]], confidence)[0] <= 0:
+    if interval_of_mean(lost[most] - lost[others[0]], confidence)[0] <= 0:
         return ""
     low, high = (tenths(100 * end) for end in interval_of_mean(lost[most], confidence))
     points = tenths(100 * float(lost[most].mean()))

@@ -13,12 +13,12 @@ from pipeline.robustness.measuring import fitting
 from pipeline.settings.sentences import check_names
 
 
-def asked(key: str, severity: int, image: Intake, seed: int) -> Changing:
+def asked(key: str, severity: int | None, image: Intake, seed: int) -> Changing:
     """What changes photographs so.
 
     Args:
         key: of the change; one that needs another image can't be asked for.
-        severity: from 1 on.
+        severity: from 1 on; None: its middle one.
         image: how models take photographs.
         seed: of the models.
 
@@ -26,17 +26,20 @@ def asked(key: str, severity: int, image: Intake, seed: int) -> Changing:
         PipelineError: there is no such change for these images, or it has no such severity.
     """
     side = min(image.height, image.width)
-    found, _ = fitting(changes(side), list(GROUPS), side, image.grey, company=False)
+    found, left_out = fitting(changes(side), list(GROUPS), side, image.grey, company=False)
+    if key in left_out:
+        raise PipelineError(f"predict: `--change {key}` {left_out[key]}; ask for another change")
     alone = {one.key: one for one in found}
     check_names([key], list(alone), "predict", "--change", "a change of a photograph")
     change = alone[key]
-    if not 1 <= severity <= len(change.levels):
+    strength = (len(change.levels) + 1) // 2 if severity is None else severity
+    if not 1 <= strength <= len(change.levels):
         raise PipelineError(
             f"predict: `--severity` is {severity}, and {key} has severities from 1 to {len(change.levels)}; ask for "
             "one of these"
         )
 
     def changed(photograph: np.ndarray, name: str) -> np.ndarray:
-        return change.on(photograph, severity, seed, name, photograph, image.grey)
+        return change.on(photograph, strength, seed, name, photograph, image.grey)
 
     return changed

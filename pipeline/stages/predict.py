@@ -28,7 +28,7 @@ def run(
     json_file: str | None,
     models: Path,
     change: str | None = None,
-    severity: int = 3,
+    severity: int | None = None,
 ) -> int:
     """Let fitted models guess what is on images, perhaps after a change of a severity.
 

@@ -14,6 +14,7 @@ import torch
 
 from pipeline import catalogue, layout, progress
 from pipeline.device import device_name, pick_device, pick_precision
+from pipeline.errors import PipelineError
 from pipeline.evaluation.confidence import AT_LEAST
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
@@ -64,8 +65,7 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         path = folder / f"{'robustness' if name == 'results' else f'robustness-{name}'}.json"
         changed = _robustness(metrics["robustness"], metrics["seed"], how)
         if add and path.exists():
-            now = {row["method"] for row in changed}
-            changed = [*(row for row in read_json(path, "publish") if row["method"] not in now), *changed]
+            changed = _beside(read_json(path, "publish"), changed)
         write_json(path, changed)
         progress.say(f"published: {path}")
     path = folder / f"{name}.json"
@@ -95,6 +95,22 @@ def _robustness(found: dict[str, Any], seed: int, how: dict[str, Any]) -> list[d
         for key, method in found["methods"].items()
         for row in method["rows"]
     ]
+
+
+def _beside(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of both; what is in both is what was measured now.
+
+    Raises:
+        PipelineError: they are of other images, seeds or changes, and must not stand beside each other.
+    """
+    same = [{(row["change"], row["severity"], row["images"], row["seed"]) for row in rows} for rows in (before, now)]
+    if before and same[0] != same[1]:
+        raise PipelineError(
+            "publish: `--add` would put errors on other changed images beside those in robustness.json; measure with "
+            "the same `robustness` and seed, or publish under another --name"
+        )
+    keys = {row["method"] for row in now}
+    return [*(row for row in before if row["method"] not in keys), *now]
 
 
 def _with_others(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:

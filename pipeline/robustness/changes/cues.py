@@ -64,8 +64,8 @@ def colours_of_another(image: np.ndarray, level: None, random: np.random.Generat
 WIDTHS = (0.02, 0.04, 0.06, 0.09, 0.13)
 CHANGES = [
     Change("grey", "without colour", "cue", grey, (None,), ("without colour",), colour=True, draws=False),
-    Change("other_colours", "with another class's colours", "cue", colours_of_another, (None,),
-           ("with the colours of an image of another class",), colour=True, draws=False, company=True),
+    Change("other_colours", "with another image's colours", "cue", colours_of_another, (None,),
+           ("with the colours of another image",), colour=True, draws=False, company=True),
     Change("edges", "edges alone", "cue", edges, (None,), ("with its edges alone",), draws=False),
     Change("shuffled", "tiles shuffled", "cue", shuffled, (2, 4, 8),
            tuple(f"cut into {parts}×{parts} tiles that change places" for parts in (2, 4, 8)), smallest=16),
