@@ -22,6 +22,8 @@ from pipeline.settings import Settings, load
 
 #: What two runs must share for their seeds to be averaged.
 SAME = ("train", "val", "test", "budget", "views")
+#: What thousands of rows name of the versions: what computes pixels and scores.
+COMPUTING = ("python", "numpy", "scikit-image", "scikit-learn", "opencv-python", "pillow", "torch")
 #: What is given for a single seed only.
 OF_ONE_SEED = ("ece", AT_LEAST, "unlike_training")
 
@@ -89,9 +91,10 @@ def _curve(curve: dict[str, Any], how: dict[str, Any]) -> list[dict[str, Any]]:
 def _robustness(found: dict[str, Any], seed: int, how: dict[str, Any]) -> list[dict[str, Any]]:
     """A row a method, change and severity, errors in percent; severity 0 is the images as they are."""
     named = ("change", "severity", "images", "top1_error", "top1_low", "top1_high", "unchanged")
+    versions = {name: how["versions"][name] for name in COMPUTING if name in how["versions"]}
     own = {"seed": seed, "command": how["command"], "device": how["device"], "commit": how["commit"]}
     return [
-        {"method": key, **{name: row[name] for name in named}, **own, "versions": how["versions"], "date": how["date"]}
+        {"method": key, **{name: row[name] for name in named}, **own, "versions": versions, "date": how["date"]}
         for key, method in found["methods"].items()
         for row in method["rows"]
     ]
