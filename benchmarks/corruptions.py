@@ -11,7 +11,7 @@ import sys
 import time
 import types
 from functools import lru_cache
-from importlib import resources, util
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,10 @@ def _package() -> Any:
 
     if "pkg_resources" not in sys.modules:
         old = types.ModuleType("pkg_resources")
-        folder = resources.files("imagecorruptions")
+        found = util.find_spec("imagecorruptions")
+        assert found is not None
+        assert found.submodule_search_locations
+        folder = Path(found.submodule_search_locations[0])
         old.resource_filename = lambda package, name: str(folder / name)  # type: ignore[attr-defined]
         sys.modules["pkg_resources"] = old
         moved = types.ModuleType("scipy.ndimage.interpolation")

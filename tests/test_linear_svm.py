@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_classification
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from pipeline import layout, room
 from pipeline.classifiers import linear_svm, products
@@ -181,6 +182,16 @@ def test_numbers_that_are_not_finite_are_found(kind: type, bad: float) -> None:
 def test_the_number_of_threads_changes_no_bit(digits: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = digits
     found: list[LinearSVM] = [Solver(Dense(x), y, 10, workers=workers).solve(0.1) for workers in (1, 3)]
+    np.testing.assert_array_equal(found[0].weights, found[1].weights)
+
+
+def test_the_number_of_threads_of_matrix_products_changes_no_bit() -> None:
+    """A worker of Dask has one, and the machine that would fit else has many."""
+    x = np.random.default_rng(0).normal(size=(220, 1764)).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(Solver(Dense(x), np.arange(220) % 20, 20, workers=1).solve(3.0, tolerance=1e-3))
     np.testing.assert_array_equal(found[0].weights, found[1].weights)
 
 

@@ -35,7 +35,7 @@ from pipeline import room
 from pipeline.classifiers.preconditioner import fit_preconditioner
 from pipeline.classifiers.products import Products, products
 from pipeline.classifiers.vectors import Scaling, Vectors
-from pipeline.parallel import slices
+from pipeline.parallel import one_blas_thread, slices
 
 CG_TOLERANCE = 0.3  # a Newton direction need not be exact: the next one starts from where it led
 MAX_CG = 50
@@ -108,7 +108,8 @@ class Solver:
         """
         self._scaling = scaling or Scaling.of(vectors, workers)
         self._products: Products = multiply or products(vectors, self._scaling, device, workers)
-        self._preconditioner = fit_preconditioner(vectors, self._scaling, device, workers)
+        with one_blas_thread():  # matrix products of more threads add up in another order
+            self._preconditioner = fit_preconditioner(vectors, self._scaling, device, workers)
         self._labels = labels
         count, dimension = vectors.shape
         self._together = max(ALIGNED, TOGETHER // (BY_IMAGE * count + BY_NUMBER * dimension) // ALIGNED * ALIGNED)
@@ -135,6 +136,12 @@ class Solver:
             go_on: asked with where the solver starts, and with where each step led; False ends it there.
         """
         costs_of = partial(_costs, c=np.float32(c), of_class=np.float32(c * positive_weight))
+        with one_blas_thread():
+            return self._solve(costs_of, tolerance, max_steps, go_on)
+
+    def _solve(
+        self, costs_of: Costs, tolerance: float, max_steps: int, go_on: Callable[[LinearSVM], bool]
+    ) -> LinearSVM:
         before = self._passes
         classes = len(self._points)
         objective, gap = np.full(classes, np.inf), np.full(classes, np.inf)
