@@ -1,6 +1,6 @@
 """ImageNet-C's fifteen corruptions against the package imagecorruptions, on crops of 224×224 pixels, two cores each.
 
-The package has not followed its libraries, so three of their names are given back to it here. Without the package, only
+The package has not followed its libraries, so some of their names are given back to it here. Without the package, only
 our rates are shown (pip install --no-deps imagecorruptions).
 """
 
@@ -101,6 +101,7 @@ def _package() -> Any:
         moved = types.ModuleType("scipy.ndimage.interpolation")
         moved.map_coordinates = scipy.ndimage.map_coordinates  # type: ignore[attr-defined]
         sys.modules["scipy.ndimage.interpolation"] = moved
+        np.float_ = np.float64  # type: ignore[attr-defined]  # noqa: NPY201
         now = skimage.filters.gaussian
 
         def gaussian(image: Any, sigma: Any = 1, multichannel: bool = False, **others: Any) -> Any:
