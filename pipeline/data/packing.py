@@ -57,6 +57,8 @@ def pack(source: Source, assignment: Assignment, folder: Path, advance: Callable
     chunks = _usable(finished(records), assignment.indices, part) if path.is_file() else []
     if chunks and path.stat().st_size < ImageWriter.size(*_written(chunks)):  # the system went down with the process
         chunks = []
+    for stale in set(records.glob("*.npz")) - {chunk_file(records, number) for number in range(len(chunks))}:
+        stale.unlink()  # it tells of images that are written anew
     with ImageWriter(path, *_written(chunks)) as writer:
         for number, rows in enumerate(slices(len(assignment.indices), CHUNK)):
             indices = assignment.indices[rows]
