@@ -20,7 +20,7 @@ import skimage.data
 
 from benchmarks.measure import PROCESSES, Row, peer_pool
 from pipeline.parallel import threads
-from pipeline.robustness.change import Change
+from pipeline.robustness.change import Beside, Change
 from pipeline.robustness.changes import changes
 
 SIDE, IMAGES, SEVERITY, REPEATS = 224, 16, 3, 3
@@ -61,7 +61,7 @@ def _ours(change: Change) -> float:
     images = _images()
 
     def work(row: int) -> np.ndarray:
-        return change.on(images[row], SEVERITY, 0, str(row), images[row - 1])
+        return change.on(images[row], SEVERITY, 0, str(row), Beside(images[row - 1]))
 
     return _median(lambda: list(threads(work, range(IMAGES), PROCESSES)))
 

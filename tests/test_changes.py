@@ -15,8 +15,19 @@ from scipy import ndimage
 
 from pipeline.data.contract import Split
 from pipeline.robustness import measuring
-from pipeline.robustness.change import GROUPS, Change
-from pipeline.robustness.changes import SMALL, blur, changes, clutter, cues, digital, noise, viewpoint, weather
+from pipeline.robustness.change import GROUPS, Beside, Change, Layers
+from pipeline.robustness.changes import (
+    SMALL,
+    background,
+    blur,
+    changes,
+    clutter,
+    cues,
+    digital,
+    noise,
+    viewpoint,
+    weather,
+)
 from pipeline.robustness.measuring import Sample, by_class, fitting
 
 SIDES = (32, 96)
@@ -28,19 +39,27 @@ def photographs(side: int) -> np.ndarray:
     return np.stack([cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in PHOTOGRAPHS])
 
 
+def beside(side: int) -> Beside:
+    """A photograph, with a disc for a thing, and with a plain ground."""
+    y, x = np.mgrid[:side, :side] - side / 2
+    cover = (np.hypot(x, y) < side / 3).astype(np.float32)
+    layers = Layers(cover, np.full((side, side, 3), 70, np.uint8))
+    return Beside(photographs(side)[1], (layers, Layers(1 - cover, photographs(side)[2])))
+
+
 ALL = [(side, key) for side in SIDES for key in changes(side)]
 
 
 @pytest.mark.parametrize(("side", "key"), ALL)
 def test_a_change_keeps_shape_and_type_and_does_nothing_at_severity_0(side: int, key: str) -> None:
     change = changes(side)[key]
-    image, other, _ = photographs(side)
+    image = photographs(side)[0]
     before = image.copy()
     assert change.reason in GROUPS
     assert len(change.named) == len(change.levels) <= 5
-    np.testing.assert_array_equal(change.on(image, 0, 0, "a", other), before)
+    np.testing.assert_array_equal(change.on(image, 0, 0, "a", beside(side)), before)
     for severity in range(1, len(change.levels) + 1):
-        found = change.on(image, severity, 0, "a", other)
+        found = change.on(image, severity, 0, "a", beside(side))
         assert found.shape == image.shape
         assert found.dtype == np.uint8
         assert (found != before).any() or severity == 1
@@ -66,7 +85,7 @@ def test_a_higher_severity_changes_more(side: int, key: str) -> None:
     means = []
     for severity in range(1, len(change.levels) + 1):
         changed = [
-            change.on(image.astype(np.uint8), severity, seed, f"{number}", images[number - 1].astype(np.uint8))
+            change.on(image.astype(np.uint8), severity, seed, f"{number}", beside(side))
             for number, image in enumerate(images)
             for seed in range(8)
         ]
@@ -78,9 +97,9 @@ def test_a_higher_severity_changes_more(side: int, key: str) -> None:
 @pytest.mark.parametrize("key", changes(32))
 def test_draws_belong_to_seed_image_and_change(key: str) -> None:
     change = changes(32)[key]
-    image, other, _ = photographs(32)
-    first = change.on(image, 3 if len(change.levels) >= 3 else 1, 0, "a", other)
-    np.testing.assert_array_equal(first, change.on(image, 3 if len(change.levels) >= 3 else 1, 0, "a", other))
+    image, severity = photographs(32)[0], 3 if len(change.levels) >= 3 else 1
+    first = change.on(image, severity, 0, "a", beside(32))
+    np.testing.assert_array_equal(first, change.on(image, severity, 0, "a", beside(32)))
 
 
 def test_small_and_large_images_have_their_own_parameters() -> None:
@@ -104,25 +123,25 @@ def test_corruptions_without_chance_are_the_reference_package_s(key: str, severi
     image = np.ascontiguousarray(skimage.data.astronaut()[40:88, 200:248])
     with np.load(EXPECTED) as found:
         expected = found[f"{key}-{severity}"].astype(int)
-    ours = changes(SMALL + 1)[key].on(image, severity, 0, "a", image)
+    ours = changes(SMALL + 1)[key].on(image, severity, 0, "a", Beside(image))
     allowed = 3 if key == "jpeg" else 1  # another version of the codec may round otherwise
     assert np.abs(ours - expected).max() <= allowed
 
 
 def test_a_turn_by_90_degrees_is_one() -> None:
     image = photographs(33)[0]
-    found = viewpoint.rotate(image, 90, np.random.default_rng(0), image)
+    found = viewpoint.rotate(image, 90, np.random.default_rng(0), Beside(image))
     turned = [np.rot90(image, 1), np.rot90(image, 3)]
     assert min(np.abs(found.astype(int) - one).max() for one in turned) <= 1
 
 
 def test_noise_has_the_deviation_that_it_says() -> None:
     image = np.full((96, 96, 3), 128, np.uint8)
-    found = noise.gaussian(image, 0.1, np.random.default_rng(0), image)
+    found = noise.gaussian(image, 0.1, np.random.default_rng(0), Beside(image))
     assert found.std() == pytest.approx(25.5, rel=0.02)
-    counted = noise.shot(image, 60, np.random.default_rng(0), image)
+    counted = noise.shot(image, 60, np.random.default_rng(0), Beside(image))
     assert counted.std() == pytest.approx(255 * np.sqrt(128 / 255 / 60), rel=0.03)  # Poisson: variance is mean
-    struck = noise.impulse(image, 0.27, np.random.default_rng(0), image)
+    struck = noise.impulse(image, 0.27, np.random.default_rng(0), Beside(image))
     assert (struck != 128).mean() == pytest.approx(0.27, abs=0.01)
     assert (struck == 255).mean() == pytest.approx(0.135, abs=0.01)
 
@@ -133,9 +152,9 @@ def test_blurs_spread_a_point_as_they_say() -> None:
     rng = np.random.default_rng(0)
     kernel = blur.disk(4, 0.5)
     assert kernel.sum() == pytest.approx(1, abs=1e-3)
-    found = blur.defocus(point, (4, 0.5), rng, point)[..., 0] / 255
+    found = blur.defocus(point, (4, 0.5), rng, Beside(point))[..., 0] / 255
     np.testing.assert_allclose(found[12:29, 12:29], kernel, atol=0.5 / 255)
-    moved = blur.motion(point, (6, 2), rng, point)[..., 0].astype(float)
+    moved = blur.motion(point, (6, 2), rng, Beside(point))[..., 0].astype(float)
     columns = np.nonzero(moved)[1]
     assert np.ptp(columns) >= 4  # within 45° of the horizontal
     assert moved.sum() == pytest.approx(255, abs=8)
@@ -143,7 +162,7 @@ def test_blurs_spread_a_point_as_they_say() -> None:
     for change in blur.changes(small=False):
         for severity in range(1, 6):
             np.testing.assert_allclose(
-                change.on(flat, severity, 0, "a", flat), flat, atol=1
+                change.on(flat, severity, 0, "a", Beside(flat)), flat, atol=1
             )  # there is nothing to blur
 
 
@@ -160,11 +179,11 @@ def test_clouds_fill_the_range_and_tile_the_plane() -> None:
 def test_fog_takes_contrast_and_snow_is_white() -> None:
     image = photographs(96)[0]
     large = {change.key: change for change in weather.changes(small=False)}
-    foggy = large["fog"].on(image, 5, 0, "a", image)
+    foggy = large["fog"].on(image, 5, 0, "a", Beside(image))
     assert foggy.std(axis=(0, 1)).mean() < 0.75 * image.std(axis=(0, 1)).mean()
     assert foggy.max() <= image.max()
     black = np.zeros((96, 96, 3), np.uint8)
-    snowy = large["snow"].on(black, 3, 0, "a", black)
+    snowy = large["snow"].on(black, 3, 0, "a", Beside(black))
     assert (snowy > 100).any()
     assert np.ptp(snowy, axis=2).max() == 0  # without a tint
 
@@ -189,9 +208,13 @@ def test_smoothing_is_the_reference_library_s() -> None:
 def test_brightness_and_contrast_do_what_they_say() -> None:
     image = np.full((16, 16, 3), (100, 50, 50), np.uint8)
     rng = np.random.default_rng(0)
-    assert weather.brightness(image, 0.2, rng, image)[0, 0].tolist() == [151, 76, 76]  # value 100 → 151, hue as it was
+    assert weather.brightness(image, 0.2, rng, Beside(image))[0, 0].tolist() == [
+        151,
+        76,
+        76,
+    ]  # value 100 → 151, hue as it was
     image[:, 8:] = 200
-    found = digital.contrast(image, 0.5, rng, image)
+    found = digital.contrast(image, 0.5, rng, Beside(image))
     assert found[0, 0].tolist() == [125, 88, 88]
     assert found[0, 8].tolist() == [175, 162, 162]
 
@@ -199,18 +222,18 @@ def test_brightness_and_contrast_do_what_they_say() -> None:
 def test_patches_cover_the_area_that_they_say() -> None:
     image, other = np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 9, np.uint8)
     for area in (0.05, 0.2, 0.5):
-        covered = clutter.grey_patch(image, area, np.random.default_rng(0), other) == clutter.GREY
+        covered = clutter.grey_patch(image, area, np.random.default_rng(0), Beside(other)) == clutter.GREY
         assert covered.mean() == pytest.approx(area, abs=0.03)
-        foreign = clutter.foreign_patch(image, area, np.random.default_rng(0), other) == 9
+        foreign = clutter.foreign_patch(image, area, np.random.default_rng(0), Beside(other)) == 9
         np.testing.assert_array_equal(foreign, covered)
-    around = clutter.surrounded(image, 0.5, np.random.default_rng(0), other)
+    around = clutter.surrounded(image, 0.5, np.random.default_rng(0), Beside(other))
     assert (around == 9).mean() == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("parts", [2, 4, 8])
 def test_shuffled_tiles_are_the_same_tiles(parts: int) -> None:
     image = photographs(35)[0]
-    found = cues.shuffled(image, parts, np.random.default_rng(3), image)
+    found = cues.shuffled(image, parts, np.random.default_rng(3), Beside(image))
     side = 35 // parts
 
     def tiles(one: np.ndarray) -> list[bytes]:
@@ -227,14 +250,18 @@ def test_shuffled_tiles_are_the_same_tiles(parts: int) -> None:
 def test_coarse_and_fine_structure_make_up_the_image() -> None:
     image = photographs(64)[1]
     rng = np.random.default_rng(0)
-    both = cues.coarse(image, 0.04, rng, image).astype(int) + cues.fine(image, 0.04, rng, image) - cues.GREY
-    inside = (cues.fine(image, 0.04, rng, image) > 0) & (cues.fine(image, 0.04, rng, image) < 255)
+    both = (
+        cues.coarse(image, 0.04, rng, Beside(image)).astype(int)
+        + cues.fine(image, 0.04, rng, Beside(image))
+        - cues.GREY
+    )
+    inside = (cues.fine(image, 0.04, rng, Beside(image)) > 0) & (cues.fine(image, 0.04, rng, Beside(image)) < 255)
     assert np.abs(both - image)[inside].max() <= 1
 
 
 def test_another_s_colours_leave_light_and_dark() -> None:
     image, other, _ = photographs(64)
-    found = cues.colours_of_another(image, None, np.random.default_rng(0), other)
+    found = cues.colours_of_another(image, None, np.random.default_rng(0), Beside(other))
     lab = [cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (image, other, found)]
     own, its, changed = (one.mean(axis=(0, 1)) for one in lab)
     assert np.abs(changed[1:] - its[1:]).max() < 0.3 * np.abs(own[1:] - its[1:]).max() + 1
@@ -244,13 +271,37 @@ def test_another_s_colours_leave_light_and_dark() -> None:
 def test_grey_has_no_colour_and_edges_none_where_nothing_changes() -> None:
     image = photographs(64)[0]
     rng = np.random.default_rng(0)
-    assert np.ptp(cues.grey(image, None, rng, image), axis=2).max() == 0
+    assert np.ptp(cues.grey(image, None, rng, Beside(image)), axis=2).max() == 0
     flat = np.full((32, 32, 3), 90, np.uint8)
-    assert (cues.edges(flat, None, rng, flat) == 255).all()
+    assert (cues.edges(flat, None, rng, Beside(flat)) == 255).all()
     flat[:, 16:] = 200
-    dark = cues.edges(flat, None, rng, flat)[..., 0] < 128
+    dark = cues.edges(flat, None, rng, Beside(flat))[..., 0] < 128
     assert dark[:, 15:17].all()
     assert not dark[:, :14].any()
+
+
+def test_backgrounds_change_and_things_stay() -> None:
+    """Where the thing covers a pixel whole, it is the image's; where not at all, the other background's."""
+    image, around = photographs(48)[0], beside(48)
+    own, its = around.layers
+    rng, inside = np.random.default_rng(0), own.cover == 1
+    swapped = background.other_background(image, None, rng, around)
+    np.testing.assert_array_equal(swapped[inside], image[inside])
+    np.testing.assert_array_equal(swapped[~inside], its.ground[~inside])
+    plain = background.no_background(image, None, rng, around)
+    np.testing.assert_array_equal(plain[inside], image[inside])
+    assert (plain[~inside] == background.GREY).all()
+    black = background.silhouette(image, None, rng, around)
+    assert (black[inside] == 0).all()
+    assert (black[~inside] == 255).all()
+    np.testing.assert_array_equal(background.background_alone(image, None, rng, around), own.ground)
+
+
+def test_a_pixel_on_the_outline_has_its_share_of_both() -> None:
+    image, half = np.full((8, 8, 3), 200, np.uint8), np.full((8, 8), 0.25, np.float32)
+    layers = Layers(half, np.full((8, 8, 3), 40, np.uint8))
+    found = background.other_background(image, None, np.random.default_rng(0), Beside(image, (layers, layers)))
+    assert (found == 80).all()
 
 
 # ------------------------------------------------------------------------------------------------ which images
@@ -302,7 +353,7 @@ def test_grey_images_stay_grey() -> None:
 
 def test_noise_on_grey_images_has_the_deviation_that_it_says() -> None:
     image = np.full((96, 96, 3), 128, np.uint8)
-    noisy = {change.key: change.on(image, 5, 0, "a", image, grey=True) for change in noise.changes(small=True)}
+    noisy = {change.key: change.on(image, 5, 0, "a", Beside(image), grey=True) for change in noise.changes(small=True)}
     assert noisy["gaussian_noise"][..., 0].std() == pytest.approx(25.5, rel=0.05)
     struck = np.isin(noisy["impulse_noise"][..., 0], [0, 255])
     assert struck.mean() == pytest.approx(0.07, abs=0.01)
@@ -316,14 +367,17 @@ def test_elastic_bending_keeps_its_proportions_at_any_size(side: int) -> None:
     image = np.zeros((side, side, 3), np.uint8)
     image[:, : side // 2] = 255
     change = changes(side)["elastic"]
-    mirrored = [change.on(image, 2, 0, str(number), image) for number in range(40)]
+    mirrored = [change.on(image, 2, 0, str(number), Beside(image)) for number in range(40)]
     left = np.mean([found[:, : side // 4].mean() > found[:, -(side // 4) :].mean() for found in mirrored])
     assert left > 0.85
 
 
 def test_changes_that_need_company_are_left_out_without_it() -> None:
     _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False)
-    assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours"}
+    layers = {"other_background", "no_background", "silhouette", "background_alone"}
+    assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours"} | layers
+    _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False, layers=True)
+    assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours", "other_background"}
 
 
 def test_changes_that_images_can_not_bear_are_named() -> None:
@@ -343,4 +397,4 @@ def test_severities_that_are_not_wanted_are_left_out_where_there_are_five() -> N
 def test_severity_0_is_the_image_itself() -> None:
     image = photographs(32)[0]
     never = Change("x", "x", "noise", lambda *arguments: pytest.fail("changed"), (1,), ("x",))
-    assert never.on(image, 0, 0, "a", image) is image
+    assert never.on(image, 0, 0, "a", Beside(image)) is image

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.data.sources.objects.scene import HABITS, NAMES, photographs, render
-from pipeline.data.sources.objects.source import open_objects
+from pipeline.data.sources.objects.scene import HABITS, NAMES, photographs, picture, render
+from pipeline.data.sources.objects.source import open_objects, pictures
 from pipeline.settings import STILL, Compute, Dials, Objects, PerClass
 
 CALM = {"viewpoint": 0.0, "lighting": 0.0, "deformation": 0.0, "clutter": 0.0, "correlation": 0.5}
@@ -46,6 +46,36 @@ def test_pictures_depend_on_seed_split_and_number_only() -> None:
     assert (other != one[[7]]).any()
     test = open_objects(objects(3), 0, compute(1)).parts["test"].read(np.array([7])).images
     assert (test != one[[7]]).any()
+
+
+def test_pictures_are_drawn_again_by_their_ids() -> None:
+    part = open_objects(objects(3), 0, compute()).parts["test"]
+    wanted = [27, 3, 12]
+    again = pictures(objects(3), 0, [part.ids[row] for row in wanted])
+    np.testing.assert_array_equal(np.stack([one.image for one in again]), part.read(np.array(wanted)).images)
+
+
+def test_layers_are_those_of_the_picture() -> None:
+    """Without light and clutter, away from thing and shadow, the ground is the picture; within, it is another."""
+    found = [picture(3, np.random.default_rng(seed), 48, Dials(**CALM)) for seed in range(8)]
+    for one in found:
+        cover, ground = one.cover(), one.ground()
+        assert cover.dtype == np.float32
+        assert set(np.unique(cover * 4)) <= {0, 1, 2, 3, 4}  # of four pixels each
+        assert 0.05 < cover.mean() < 0.9
+        far = np.ones((48, 48), bool)
+        rows, columns = np.nonzero(cover)
+        far[max(rows.min() - 8, 0) : rows.max() + 9, max(columns.min() - 8, 0) : columns.max() + 9] = False
+        np.testing.assert_array_equal(ground[far], one.image[far])
+        assert np.abs(ground.astype(int) - one.image)[cover == 1].mean() > 10
+
+
+def test_a_ground_has_no_shadow_of_what_stood_before_it() -> None:
+    """Beside the thing the picture is darker than its ground, and nowhere brighter."""
+    found = [picture(3, np.random.default_rng(seed), 48, Dials(**CALM)) for seed in range(8)]
+    darker = np.concatenate([(one.ground().astype(int) - one.image)[one.cover() == 0].ravel() for one in found])
+    assert darker.min() >= 0
+    assert (darker > 20).mean() > 0.02
 
 
 def test_labels_and_names_agree() -> None:

@@ -24,6 +24,7 @@ from pipeline.page.looking import Looking
 from pipeline.page.server import create_app, need_packages
 from pipeline.prediction.choosing import cards_below, load_all
 from pipeline.prediction.scoring import answers
+from pipeline.robustness.change import Beside
 from pipeline.robustness.changes import changes
 from pipeline.sights.photograph import occlusion
 from pipeline.stages import page
@@ -82,7 +83,7 @@ def test_a_photograph_can_be_changed_before_the_models_look(client: TestClient, 
     assert offered["rotation"]["group"] == "viewpoint"
     plain, turned = (client.post(f"/guess{asked}", content=raw).json() for asked in ("", "?change=rotation&severity=3"))
     name = hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()
-    expected = changes(image.shape[0])["rotation"].on(image, 3, looking.card.seed, name, image)
+    expected = changes(image.shape[0])["rotation"].on(image, 3, looking.card.seed, name, Beside(image))
     np.testing.assert_array_equal(pixels(turned["image"]), expected)
     assert turned["answers"][1]["guesses"] != plain["answers"][1]["guesses"]
     seen, seen_turned = (

@@ -33,6 +33,7 @@ from pipeline.prediction.choosing import cards_below, changes_since, choose, loa
 from pipeline.prediction.inputs import find_images
 from pipeline.prediction.onnx import export, largest_difference
 from pipeline.prediction.scoring import answer_files, answers
+from pipeline.robustness.change import Beside
 from pipeline.robustness.changes import changes
 from pipeline.stages import predict
 from pipeline.training.images import Normalisation
@@ -118,7 +119,7 @@ def test_photographs_can_be_changed_before_models_guess(photos: Path) -> None:
     assert rows["9.jpg"]["error"] == "no image format that Pillow or OpenCV knows"
     stored = load_all(layout.MODELS, ["sift_fv"], settings.load().compute)["sift_fv"]
     for number, image in enumerate(np.load(layout.DATA / "test" / "images.npy")[:8]):
-        changed = changes(image.shape[0])["grey"].on(image, 1, stored.card.seed, f"{number}.png", image)
+        changed = changes(image.shape[0])["grey"].on(image, 1, stored.card.seed, f"{number}.png", Beside(image))
         (expected,) = answers(stored, look_at(stored, changed[None]), 5, 0.0)
         guesses = rows[f"{number}.png"]["guesses"]
         assert [guess["class"] for guess in guesses] == [guess.name for guess in expected.guesses]

@@ -283,6 +283,46 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
     assert example["changes"].tolist() == ["", "rotation", "scale", "perspective", "bent", "grey"]
 
 
+def test_things_are_taken_from_their_backgrounds_where_these_are_known(project: Path) -> None:
+    """Also of some of the classes alone, whose numbers are others then."""
+    wanted = {"sample": 12, "severities": [3], "changes": ["other_background", "cue"], "reference": None}
+    fitted(project, robustness=wanted, **{"prepare.classes": ["fish", "cup", "tree"]})
+    stage.run()
+    found = robustness.read(fingerprint())
+    assert found is not None
+    asked = {change for change, _ in found.conditions}
+    assert asked >= {"other_background", "no_background", "silhouette", "background_alone"}
+    assert found.left_out == {}
+    evaluate.run()
+    report.run()
+    page = layout.PAGE.read_text(encoding="utf-8")
+    assert "Before the background of another image, HOG + SVM errs on" in page
+    assert "its class can be guessed from the background alone, and HOG + SVM is right on" in page
+    assert "Guessing at random is right on 33.3 %." in page
+
+
+def test_pictures_that_are_not_drawn_like_this_any_more_are_told(project: Path) -> None:
+    fitted(project, robustness={"sample": 10, "severities": [1], "changes": ["grey"], "reference": None})
+    edit(project, {"datasets.objects.dials.clutter": 0.9})
+    with pytest.raises(PipelineError, match=r"robustness: the picture test/.* run `dvc repro -f prepare`"):
+        stage.run()
+
+
+def test_photographs_have_no_layers(project: Path) -> None:
+    wanted = {"sample": 12, "severities": [3], "changes": ["clutter"], "reference": None}
+    fitted(project, dataset="digits", robustness=wanted)
+    stage.run()
+    found = robustness.read(fingerprint())
+    assert found is not None
+    assert found.left_out.keys() == {"other_background"}
+    evaluate.run()
+    report.run()
+    words = (
+        "Left out: other_background (needs to know which pixels belong to the thing, and these images don&#39;t tell)"
+    )
+    assert words in layout.PAGE.read_text(encoding="utf-8")
+
+
 def test_without_a_sample_nothing_is_measured_and_the_page_says_nothing(project: Path) -> None:
     fitted(project, **{"robustness.sample": 0})
     stage.run()

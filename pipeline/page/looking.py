@@ -22,7 +22,7 @@ from pipeline.models.fusion import normalised
 from pipeline.models.look import look_at, look_at_all
 from pipeline.prediction.scoring import answers
 from pipeline.randomness import generator
-from pipeline.robustness.change import GROUPS, Change
+from pipeline.robustness.change import GROUPS, Beside, Change
 from pipeline.robustness.changes import changes
 from pipeline.robustness.measuring import fitting
 from pipeline.sights.photograph import pictures_of
@@ -100,7 +100,7 @@ class Looking:
             raise PipelineError(f"there is no change {key[:60]!r} of severity {severity} for these images")
         other = self._other() if change.company else image
         name = hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()  # another photograph is changed otherwise
-        return change.on(image, severity, self.card.seed, name, other, self.card.image.grey)
+        return change.on(image, severity, self.card.seed, name, Beside(other), self.card.image.grey)
 
     def _changes(self) -> dict[str, Change]:
         side = min(self.card.image.height, self.card.image.width)

@@ -22,14 +22,22 @@ from pipeline.report.words import p_value, tenths
 from pipeline.robustness.change import GROUPS
 
 #: Of each of the lecture's reasons the change that its sentence is about.
-SPOKEN = {"viewpoint": "rotation", "lighting": "gain", "deformation": "bent", "clutter": "foreign_patch"}
+SPOKEN = {
+    "viewpoint": "rotation",
+    "lighting": "gain",
+    "deformation": "bent",
+    "clutter": "foreign_patch",
+    "background": "other_background",
+}
 #: Of a cue that is taken away, its name.
 CUES = {
     "grey": "colour",
     "shuffled": "the arrangement of parts",
     "fine": "coarse structure",
     "coarse": "fine structure",
+    "no_background": "the background",
 }
+BACKGROUND = "background_alone"
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def shown(
         strip, truth, known = _strip(changes, there, classes)
     return Shown(
         images=told["images"],
-        sentences=_sentences(found, told, there, summary["confidence"]),
+        sentences=_sentences(found, told, there, summary["confidence"], len(classes)),
         groups=[(GROUPS[reason], sum(change["reason"] == reason for change in changes.values())) for reason in reasons],
         columns=[change["title"] for change in changes.values()],
         rows=[_map_row(row, by_method[row["method"]], list(changes)) for row in rows if row["method"] in by_method],
@@ -108,8 +116,15 @@ def shown(
         truth=truth,
         known=known,
         reference=catalogue.BY_KEY[told["reference"]].title if told["reference"] else "",
-        left_out=[f"{key} {why}" for key, why in told["left_out"].items()],
+        left_out=_left_out(told["left_out"]),
     )
+
+
+def _left_out(why: dict[str, str]) -> list[str]:
+    """Which changes are left out, by reason."""
+    return [
+        f"{', '.join(key for key in why if why[key] == reason)} ({reason})" for reason in dict.fromkeys(why.values())
+    ]
 
 
 def _title(result: Result) -> str:
@@ -122,7 +137,9 @@ def _row_of(told: dict[str, Any], key: str, change: str, severity: int) -> dict[
     return found
 
 
-def _sentences(found: Robustness, told: dict[str, Any], there: list[Result], confidence: float) -> list[str]:
+def _sentences(
+    found: Robustness, told: dict[str, Any], there: list[Result], confidence: float, classes: int
+) -> list[str]:
     spoken = {change: _middle(found, change) for change in SPOKEN.values() if change in found.changes}
     said = [_about(found, told, there, change, severity) for change, severity in spoken.items()]
     if len(there) > 1:
@@ -132,7 +149,11 @@ def _sentences(found: Robustness, told: dict[str, Any], there: list[Result], con
             f"{sentence} {_verdict(found, there, pair, p, confidence)}"
             for sentence, pair, p in zip(said, pairs, p_values, strict=True)
         ]
-    after = [*_places(found, there, confidence), *_about_cues(found, there, confidence)]
+    after = [
+        *_places(found, there, confidence),
+        *_about_cues(found, there, confidence),
+        *_from_the_background(told, there, classes),
+    ]
     return [*said, *after, *([_sureness(told, there)] if found.changes else [])]
 
 
@@ -218,6 +239,21 @@ def _about_cues(found: Robustness, there: list[Result], confidence: float) -> li
     if not said:
         return []
     return [f"Single cues were taken away, too. {_listed(said)}. How much is lost depends on how much is taken away."]
+
+
+def _from_the_background(told: dict[str, Any], there: list[Result], classes: int) -> list[str]:
+    """How often each of them guesses what is not in the picture any more, from what it usually stands before."""
+    if BACKGROUND not in {change["key"] for change in told["changes"]}:
+        return []
+    said = []
+    for result in there:
+        row = _row_of(told, result.method.key, BACKGROUND, 1)
+        right, low, high = (tenths(100 - row[name]) for name in ("top1_error", "top1_high", "top1_low"))
+        said.append(f"{_title(result)} is right on {right} % ({low} to {high})")
+    return [
+        f"When the thing is taken out of the picture, its class can be guessed from the background alone, and "
+        f"{_listed(said)}. Guessing at random is right on {tenths(100 / classes)} %."
+    ]
 
 
 def _missed(found: Robustness, result: Result, confidence: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.data.intake import Intake
 from pipeline.errors import PipelineError
 from pipeline.prediction.scoring import Changing
-from pipeline.robustness.change import GROUPS
+from pipeline.robustness.change import GROUPS, Beside
 from pipeline.robustness.changes import changes
 from pipeline.robustness.measuring import fitting
 from pipeline.settings.sentences import check_names
@@ -40,6 +40,6 @@ def asked(key: str, severity: int | None, image: Intake, seed: int) -> Changing:
         )
 
     def changed(photograph: np.ndarray, name: str) -> np.ndarray:
-        return change.on(photograph, strength, seed, name, photograph, image.grey)
+        return change.on(photograph, strength, seed, name, Beside(photograph), image.grey)
 
     return changed

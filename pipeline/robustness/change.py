@@ -11,8 +11,41 @@ import numpy as np
 
 from pipeline.randomness import generator
 
-#: Image uint8 (H, W, 3), how strong, random numbers, another test image of the same size → uint8 (H, W, 3).
-Apply = Callable[[np.ndarray, Any, np.random.Generator, np.ndarray], np.ndarray]
+
+@dataclass(frozen=True)
+class Layers:
+    """An image taken apart.
+
+    Attributes:
+        cover: float32 (H, W), the share of each pixel that belongs to the thing, 0 to 1.
+        ground: uint8 (H, W, 3), the image as it would be without the thing.
+    """
+
+    cover: np.ndarray
+    ground: np.ndarray
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a change may use beside the image itself.
+
+    Attributes:
+        other: another image of the same size and, where there is one, of another class, uint8 (H, W, 3).
+        known: layers of the image and of the other; None: not known.
+    """
+
+    other: np.ndarray
+    known: tuple[Layers, Layers] | None = None
+
+    @property
+    def layers(self) -> tuple[Layers, Layers]:
+        """For changes that are asked for only where layers are known."""
+        assert self.known is not None
+        return self.known
+
+
+#: Image uint8 (H, W, 3), how strong, random numbers, what is beside it → uint8 (H, W, 3).
+Apply = Callable[[np.ndarray, Any, np.random.Generator, Beside], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -30,6 +63,7 @@ class Change:
         colour: whether it is about colour, which grey images don't have.
         draws: whether it needs random numbers.
         company: whether it needs another image.
+        layers: whether it needs to know which pixels belong to the thing.
         by_channel: whether each channel has random numbers of its own; grey images have one channel.
     """
 
@@ -43,6 +77,7 @@ class Change:
     colour: bool = False
     draws: bool = True
     company: bool = False
+    layers: bool = False
     by_channel: bool = False
 
     def severities(self, wanted: tuple[int, ...]) -> list[int]:
@@ -51,7 +86,7 @@ class Change:
         return [one for one in own if one in wanted or len(self.levels) < MOST]
 
     def on(
-        self, image: np.ndarray, severity: int, seed: int, name: str, other: np.ndarray, grey: bool = False
+        self, image: np.ndarray, severity: int, seed: int, name: str, beside: Beside, grey: bool = False
     ) -> np.ndarray:
         """Change one image.
 
@@ -63,14 +98,14 @@ class Change:
             severity: from 1 on; 0 changes nothing.
             seed: of the run.
             name: of the image.
-            other: another test image, uint8 (H, W, 3).
+            beside: what it may use beside the image.
             grey: whether the image is grey and must stay so, in three equal channels.
         """
         if severity == 0:
             return image
         random = generator(seed, f"{self.key} {name}") if self.draws else UNDRAWN
         alone = grey and self.by_channel
-        changed = self.apply(image[..., :1] if alone else image, self.levels[severity - 1], random, other)
+        changed = self.apply(image[..., :1] if alone else image, self.levels[severity - 1], random, beside)
         if alone:
             changed = np.repeat(changed.reshape(*image.shape[:2], 1), 3, axis=2)
         elif grey:

@@ -14,7 +14,7 @@ from pipeline.models.look import look_at_all
 from pipeline.models.model import Advance, quiet
 from pipeline.parallel import slices, threads
 from pipeline.randomness import generator
-from pipeline.robustness.change import Change
+from pipeline.robustness.change import Beside, Change, Layers
 
 AT_ONCE = 512  # images that are changed together
 CLEAN = "none"  # the change that is none, at severity 0
@@ -31,6 +31,7 @@ class Sample:
         others: int64 (n,), rows of `images`.
         grey: whether all images of the data set are grey, as changed ones must stay then.
         seed: of all that is drawn.
+        layers: of each image; None: not known.
     """
 
     images: np.ndarray
@@ -39,6 +40,7 @@ class Sample:
     others: np.ndarray
     grey: bool
     seed: int
+    layers: list[Layers] | None = None
 
     @staticmethod
     def of(test: Split, count: int, seed: int, grey: bool) -> Sample:
@@ -53,10 +55,14 @@ class Sample:
         """Some of the images after a change, uint8 (k, H, W, 3); the same, whoever works."""
 
         def work(row: int) -> np.ndarray:
-            other = self.images[self.others[row]]
-            return change.on(self.images[row], severity, self.seed, self.names[row], other, self.grey)
+            return change.on(self.images[row], severity, self.seed, self.names[row], self._beside(row), self.grey)
 
         return np.stack(list(threads(work, range(rows.start, rows.stop), workers)))
+
+    def _beside(self, row: int) -> Beside:
+        other = int(self.others[row])
+        known = None if self.layers is None else (self.layers[row], self.layers[other])
+        return Beside(self.images[other], known)
 
 
 @dataclass
@@ -91,7 +97,12 @@ class Count:
 
 
 def fitting(
-    changes: Mapping[str, Change], wanted: list[str], side: int, grey: bool, company: bool = True
+    changes: Mapping[str, Change],
+    wanted: list[str],
+    side: int,
+    grey: bool,
+    company: bool = True,
+    layers: bool = False,
 ) -> tuple[list[Change], dict[str, str]]:
     """The wanted changes that such images can bear, and why others can't.
 
@@ -100,6 +111,7 @@ def fitting(
         side: of the images, in pixels.
         grey: whether they have no colour.
         company: whether there are images of another class.
+        layers: whether it is known which pixels belong to the thing.
     """
     found, left_out = [], {}
     for change in changes.values():
@@ -111,6 +123,8 @@ def fitting(
             left_out[change.key] = "is about colour, and these images are grey"
         elif change.company and not company:
             left_out[change.key] = "needs an image of another class, and there is none"
+        elif change.layers and not layers:
+            left_out[change.key] = "needs to know which pixels belong to the thing, and these images don't tell"
         else:
             found.append(change)
     return found, left_out

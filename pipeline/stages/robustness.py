@@ -6,7 +6,7 @@ example.npz    one image under every change: images uint8 (changes, H, W, 3), an
 """
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from pipeline.files import write_arrays, write_json
 from pipeline.prediction.choosing import load_all
 from pipeline.robustness.change import Change
 from pipeline.robustness.changes import changes
+from pipeline.robustness.layers import layers_of
 from pipeline.robustness.measuring import Measured, Sample, conditions, fitting, measure
 
 
@@ -33,7 +34,9 @@ def run() -> None:
     side = min(manifest["image_shape"][:2])
     sample = Sample.of(load_split("test"), wanted.sample, chosen.seed, manifest["grey"])
     company = len(set(sample.labels.tolist())) > 1
-    kinds, left_out = fitting(changes(side), wanted.changes, side, manifest["grey"], company)
+    sample = replace(sample, layers=layers_of(chosen, sample.images, sample.names))
+    known = sample.layers is not None
+    kinds, left_out = fitting(changes(side), wanted.changes, side, manifest["grey"], company, known)
     for key, why in left_out.items():
         progress.say(f"robustness: left out: {key} {why}")
     asked = list(conditions(kinds, wanted.severities))

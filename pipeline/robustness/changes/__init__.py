@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from pipeline.robustness.change import GROUPS, Change
-from pipeline.robustness.changes import blur, clutter, cues, deformation, digital, lighting, noise, viewpoint, weather
+from pipeline.robustness.changes import (
+    background,
+    blur,
+    clutter,
+    cues,
+    deformation,
+    digital,
+    lighting,
+    noise,
+    viewpoint,
+    weather,
+)
 
 SMALL = 64  # pixels a side: up to it, corruptions have CIFAR-10-C's parameters, above it ImageNet-C's
 
@@ -19,6 +30,7 @@ def changes(side: int) -> dict[str, Change]:
         *lighting.CHANGES,
         *deformation.CHANGES,
         *clutter.CHANGES,
+        *background.CHANGES,
         *noise.changes(small),
         *blur.changes(small),
         *weather.changes(small),

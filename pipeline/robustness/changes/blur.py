@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.compiled import compiled
-from pipeline.robustness.change import Change, by_severity, to_bytes
+from pipeline.robustness.change import Beside, Change, by_severity, to_bytes
 
 Pair = tuple[float, float]
 
@@ -22,14 +22,12 @@ def disk(radius: float, alias: float) -> np.ndarray:
     return cv2.GaussianBlur(inside / inside.sum(), kernel, sigmaX=alias)
 
 
-def defocus(image: np.ndarray, level: Pair, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def defocus(image: np.ndarray, level: Pair, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Each point becomes a disk: radius and softness."""
     return to_bytes(cv2.filter2D(image.astype(np.float32), -1, disk(*level)))
 
 
-def glass(
-    image: np.ndarray, level: tuple[float, int, int], random: np.random.Generator, other: np.ndarray
-) -> np.ndarray:
+def glass(image: np.ndarray, level: tuple[float, int, int], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Smoothed, then pixels take the colours of near ones, then smoothed again: deviation, reach, rounds."""
     deviation, reach, rounds = level
     height, width = image.shape[:2]
@@ -58,7 +56,7 @@ def _take_from_near(image: np.ndarray, moves: np.ndarray, reach: int) -> None:
                     image[y, x, channel] = image[from_y, from_x, channel]
 
 
-def motion(image: np.ndarray, level: Pair, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def motion(image: np.ndarray, level: Pair, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Along a line between -45° and 45°: reach and deviation."""
     return to_bytes(along_a_line(image.astype(np.float32), *level, random.uniform(-45, 45)))
 
@@ -74,7 +72,7 @@ def along_a_line(image: np.ndarray, reach: float, deviation: float, degrees: flo
     return np.asarray(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
-def zoom(image: np.ndarray, factors: np.ndarray, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def zoom(image: np.ndarray, factors: np.ndarray, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """The mean of the image and of itself drawn nearer and nearer."""
     total = image.astype(np.float32)
     for factor in factors:

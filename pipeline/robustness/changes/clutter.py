@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change
+from pipeline.robustness.change import Beside, Change
 
 GREY = 128
 
@@ -19,24 +19,24 @@ def _window(image: np.ndarray, area: float, random: np.random.Generator) -> tupl
     return slice(top, top + height), slice(left, left + width)
 
 
-def grey_patch(image: np.ndarray, area: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def grey_patch(image: np.ndarray, area: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A grey rectangle covers part of the image."""
     changed = image.copy()
     changed[_window(image, area, random)] = GREY
     return changed
 
 
-def foreign_patch(image: np.ndarray, area: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def foreign_patch(image: np.ndarray, area: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """The same part of another test image covers it."""
     changed, window = image.copy(), _window(image, area, random)
-    changed[window] = other[window]
+    changed[window] = beside.other[window]
     return changed
 
 
-def surrounded(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def surrounded(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """The image, made smaller, stands at a random place of another test image."""
     window = _window(image, share**2, random)
-    changed = other.copy()
+    changed = beside.other.copy()
     rows, columns = (part.stop - part.start for part in window)
     changed[window] = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
     return changed

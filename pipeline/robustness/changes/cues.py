@@ -5,17 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change, to_bytes
+from pipeline.robustness.change import Beside, Change, to_bytes
 
 GREY = 128
 
 
-def grey(image: np.ndarray, level: None, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def grey(image: np.ndarray, level: None, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Luminance alone."""
     return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 
 
-def edges(image: np.ndarray, level: None, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def edges(image: np.ndarray, level: None, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Strength of the luminance's gradient, dark on white."""
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     x, y = cv2.Sobel(luminance, cv2.CV_32F, 1, 0), cv2.Sobel(luminance, cv2.CV_32F, 0, 1)
@@ -23,7 +23,7 @@ def edges(image: np.ndarray, level: None, random: np.random.Generator, other: np
     return np.repeat(to_bytes(255 - 255 * strength / max(float(strength.max()), 1.0))[..., None], 3, axis=2)
 
 
-def shuffled(image: np.ndarray, parts: int, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def shuffled(image: np.ndarray, parts: int, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Cut into parts × parts tiles that change places; what doesn't divide stays at the right and the bottom."""
     height, width = (side // parts for side in image.shape[:2])
     changed = image.copy()
@@ -42,19 +42,19 @@ def _blurred(image: np.ndarray, share: float) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), deviation, borderType=cv2.BORDER_REFLECT_101))
 
 
-def coarse(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def coarse(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Without what is finer than a share of the side."""
     return to_bytes(_blurred(image, share))
 
 
-def fine(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def fine(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Without what is coarser than a share of the side; grey stands for nothing."""
     return to_bytes(image - _blurred(image, share) + GREY)
 
 
-def colours_of_another(image: np.ndarray, level: None, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def colours_of_another(image: np.ndarray, level: None, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Mean and spread of each channel (Lab) are those of an image of another class (Reinhard et al., CG&A 2001)."""
-    own, its = (cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (image, other))
+    own, its = (cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in (image, beside.other))
     mean, spread = own.mean(axis=(0, 1)), own.std(axis=(0, 1))
     changed = (own - mean) * its.std(axis=(0, 1)) / np.maximum(spread, 1.0) + its.mean(axis=(0, 1))
     changed[..., 0] = own[..., 0]  # light and dark stay, the colours go

@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change
+from pipeline.robustness.change import Beside, Change
 
 SMOOTH = 1 / 8  # of the side: the Gaussian's deviation by which the field is smoothed
 
 
-def bend(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def bend(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Places move by `share` of the side on average, root mean square."""
     height, width = image.shape[:2]
     field = random.standard_normal((2, height, width)).astype(np.float32)

@@ -6,19 +6,19 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.robustness.change import Change, by_severity, to_bytes
+from pipeline.robustness.change import Beside, Change, by_severity, to_bytes
 
 Numbers = tuple[float, ...]
 
 
-def contrast(image: np.ndarray, factor: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def contrast(image: np.ndarray, factor: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Each channel comes nearer to its mean."""
     mean = image.mean(axis=(0, 1))
     return to_bytes((image - mean) * factor + mean)
 
 
 def elastic(
-    image: np.ndarray, level: tuple[float, float, float], random: np.random.Generator, other: np.ndarray
+    image: np.ndarray, level: tuple[float, float, float], random: np.random.Generator, beside: Beside
 ) -> np.ndarray:
     """An affine change of three corners, then places that move by a smooth field.
 
@@ -38,7 +38,7 @@ def elastic(
     return cv2.remap(turned, x + field[0], y + field[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def jpeg(image: np.ndarray, quality: int, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def jpeg(image: np.ndarray, quality: int, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Stored as JPEG of a low quality."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -47,7 +47,7 @@ def jpeg(image: np.ndarray, quality: int, random: np.random.Generator, other: np
     return np.asarray(decoded[..., ::-1])
 
 
-def pixelate(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def pixelate(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Made smaller to a share of its sides, and as large again, without smoothing."""
     height, width = image.shape[:2]
     small = Image.fromarray(image).resize((int(width * share), int(height * share)), Image.Resampling.BOX)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.robustness.change import Change, to_bytes
+from pipeline.robustness.change import Beside, Change, to_bytes
 
 SOFT = 0.05  # of the side: half the width of a shadow's edge
 
 
-def gain(image: np.ndarray, factor: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def gain(image: np.ndarray, factor: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """All levels times a factor or divided by it, so that bright parts saturate or all gets dark."""
     return to_bytes(image * (factor if random.random() < 0.5 else 1 / factor))
 
 
-def gamma(image: np.ndarray, exponent: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def gamma(image: np.ndarray, exponent: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Levels from 0 to 1 to the power of the exponent, or of its inverse."""
     power = exponent if random.random() < 0.5 else 1 / exponent
     return to_bytes(255 * (np.arange(256) / 255) ** power)[image]
 
 
-def colour_cast(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def colour_cast(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Light of a random hue: the three channels are scaled by up to 1 ± share, and their mean stays."""
     angle = random.uniform(0, 2 * np.pi)
     tint = np.cos(angle + np.array([0, 2, 4]) * np.pi / 3)
     return to_bytes(image * (1 + share * tint))
 
 
-def shadow(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def shadow(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """One side of a random line through the middle half loses a share of its light, with a soft edge."""
     height, width = image.shape[:2]
     angle, offset = random.uniform(0, 2 * np.pi), random.uniform(-0.25, 0.25)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change, to_bytes
+from pipeline.robustness.change import Beside, Change, to_bytes
 
 Numbers = tuple[float, ...]
 
 
-def gaussian(image: np.ndarray, deviation: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def gaussian(image: np.ndarray, deviation: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Normal noise of a deviation in shares of the full range."""
     drawn = random.standard_normal(image.shape, np.float32)
     drawn *= 255 * deviation
     return np.asarray(cv2.add(image, drawn, dtype=cv2.CV_8U)).reshape(image.shape)
 
 
-def shot(image: np.ndarray, photons: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def shot(image: np.ndarray, photons: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """So many photons where the image is white, counted: Poisson's noise."""
     expected = (np.arange(256) / 255 * photons)[image]
     return to_bytes(random.poisson(expected) * (255 / photons))
 
 
-def impulse(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def impulse(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A share of the numbers is 0 or 255, whatever it was."""
     drawn = random.random(image.shape, np.float32)
     changed = image.copy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change
+from pipeline.robustness.change import Beside, Change
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -22,17 +22,17 @@ def _about_centre(image: np.ndarray, degrees: float, factor: float) -> np.ndarra
     return _warp(image, np.vstack([part, [0, 0, 1]]))
 
 
-def rotate(image: np.ndarray, degrees: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def rotate(image: np.ndarray, degrees: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """To one side or the other."""
     return _about_centre(image, degrees * random.choice([-1, 1]), 1.0)
 
 
-def zoom(image: np.ndarray, factor: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def zoom(image: np.ndarray, factor: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Nearer by a factor, or farther."""
     return _about_centre(image, 0.0, factor if random.random() < 0.5 else 1 / factor)
 
 
-def perspective(image: np.ndarray, share: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def perspective(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Each corner moves by up to a share of the side, inwards or outwards."""
     height, width = image.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)

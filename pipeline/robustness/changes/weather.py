@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Change, by_severity, to_bytes
+from pipeline.robustness.change import Beside, Change, by_severity, to_bytes
 from pipeline.robustness.changes.blur import along_a_line, drawn_nearer
 
 ROUGHNESS = 100.0  # of the coarsest step of a fractal; the finest decides, since all is brought to 0 to 1 in the end
@@ -52,7 +52,7 @@ def _cloud(image: np.ndarray, decay: float, random: np.random.Generator) -> np.n
     return plasma(side, decay, random)[:height, :width, None]
 
 
-def fog(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def fog(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A cloud is added, and all is scaled back to the image's brightest number: thickness and decay."""
     thickness, decay = level
     x = image / 255
@@ -60,13 +60,13 @@ def fog(image: np.ndarray, level: tuple[float, float], random: np.random.Generat
     return to_bytes(255 * (x + thickness * _cloud(image, decay, random)) * brightest / (brightest + thickness))
 
 
-def frost(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def frost(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """The image's share and that of crystals that grow along the ridges of a cloud."""
     ridges = (1 - np.abs(2 * _cloud(image, 1.8, random) - 1)) ** 3
     return to_bytes(level[0] * image + level[1] * 255 * ridges * FROSTY)
 
 
-def snow(image: np.ndarray, level: tuple[float, ...], random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def snow(image: np.ndarray, level: tuple[float, ...], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Flakes that fall, blurred by their motion, before an image that gets whiter.
 
     The level: mean and deviation of the noise that flakes are cut from, how near they are, the threshold, reach and
@@ -81,7 +81,7 @@ def snow(image: np.ndarray, level: tuple[float, ...], random: np.random.Generato
     return to_bytes(255 * (kept * x + (1 - kept) * whiter + flakes + flakes[::-1, ::-1]))
 
 
-def brightness(image: np.ndarray, added: float, random: np.random.Generator, other: np.ndarray) -> np.ndarray:
+def brightness(image: np.ndarray, added: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A share of the full range is added to the value (of hue, saturation, value)."""
     hsv = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
     hsv[..., 2] = np.clip(hsv[..., 2] + added, 0, 1)

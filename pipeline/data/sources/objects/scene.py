@@ -72,12 +72,45 @@ def photographs() -> Photographs:
     return Photographs(grounds, tuple(grey / cv2.blur(grey, (61, 61)) for grey in greys))
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a thing, and what is needed to take it apart.
+
+    Attributes:
+        image: uint8 (size, size, 3), RGB.
+        thing: bool (side, side), twice as fine as the image: what lies within the thing's outline.
+        behind: float32 (side, side, 3): background and clutter before the thing came, not lit yet.
+        light: float32 (side, side, 3), what everything is multiplied by.
+        noise: float32 (size, size, 3), what is added at the end.
+    """
+
+    image: np.ndarray
+    thing: np.ndarray
+    behind: np.ndarray
+    light: np.ndarray
+    noise: np.ndarray
+
+    def cover(self) -> np.ndarray:
+        """The share of each pixel that lies within the thing's outline, float32 (size, size)."""
+        size = len(self.image)
+        return np.asarray(cv2.resize(self.thing.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA))
+
+    def ground(self) -> np.ndarray:
+        """The same picture without the thing, its shadow, and what stands before it; uint8 (size, size, 3)."""
+        return _developed(self.behind * self.light, self.noise)
+
+
 def render(label: int, random: np.random.Generator, size: int, dials: Dials) -> np.ndarray:
     """One picture of a thing of class `label`.
 
     Returns:
         uint8 (size, size, 3), RGB.
     """
+    return picture(label, random, size, dials).image
+
+
+def picture(label: int, random: np.random.Generator, size: int, dials: Dials) -> Picture:
+    """The same picture as `render` draws, with its layers."""
     name = NAMES[label]
     side = size * OVERSAMPLING
     habit = HABITS[name]
@@ -85,21 +118,29 @@ def render(label: int, random: np.random.Generator, size: int, dials: Dials) -> 
     palette = [np.zeros((1, 3), np.float32)]
     for _ in range(random.binomial(3, dials.clutter)):
         _add(_other(label, random), _clutter_view(random, dials), materials, palette, _any_colour(random), random)
-    first = sum(map(len, palette))
+    first, clutter = sum(map(len, palette)), materials.copy()
     colour = habit[0] if random.random() < dials.correlation else _any_colour(random)
     _add(THINGS[name](random), _view(random, dials), materials, palette, colour, random)
     thing = materials >= first
     if random.random() < 0.4 * dials.clutter:
         _add(_stick(random), _clutter_view(random, dials), materials, palette, _any_colour(random), random)
     image = _background(random, side, habit[1], dials)
+    colours = np.concatenate(palette)
+    behind = image.copy()
+    behind[clutter > 0] = colours[clutter[clutter > 0]]
     _cast_shadow(image, thing, random, dials)
-    image = np.where((materials > 0)[..., None], np.concatenate(palette)[materials], image)
+    image = np.where((materials > 0)[..., None], colours[materials], image)
     _surface(image, thing, random, habit[2], dials)
     _shade(image, thing, random, dials)
-    _light(image, random, dials)
-    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
-    small += random.standard_normal(small.shape, np.float32) * (2 + 6 * dials.lighting * random.random())
-    return np.asarray(np.clip(small, 0, 255).astype(np.uint8))
+    light = _light(side, random, dials)
+    noise = random.standard_normal((size, size, 3), np.float32) * (2 + 6 * dials.lighting * random.random())
+    return Picture(_developed(image * light, noise), thing, behind, light, noise)
+
+
+def _developed(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Averaged down to the size of `noise`, which is added; uint8."""
+    small = cv2.resize(image, noise.shape[:2], interpolation=cv2.INTER_AREA)
+    return np.asarray(np.clip(small + noise, 0, 255).astype(np.uint8))
 
 
 # ------------------------------------------------------------------------- shape: viewpoint, deformation, clutter
@@ -249,12 +290,11 @@ def _shade(image: np.ndarray, thing: np.ndarray, random: np.random.Generator, di
     image *= np.where(thing, np.clip(1 - strength * relief, 0.45, 1.6), 1)[..., None].astype(np.float32)
 
 
-def _light(image: np.ndarray, random: np.random.Generator, dials: Dials) -> None:
-    """Exposure, a colour cast and a fall-off across the picture."""
-    side = image.shape[0]
+def _light(side: int, random: np.random.Generator, dials: Dials) -> np.ndarray:
+    """Exposure, a colour cast and a fall-off across the picture, as factors; float32 (side, side, 3)."""
     gain = np.exp(random.normal(0, 0.35) * dials.lighting)
     cast = np.exp(random.normal(0, 0.12, 3) * dials.lighting)
     angle, fall = random.uniform(0, 6.3), 0.6 * dials.lighting * random.random()
     axis = np.linspace(-1, 1, side, dtype=np.float32)
     ramp = 1 + fall * (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]) / 1.5
-    image *= (ramp[..., None] * (gain * cast)).astype(np.float32)
+    return np.asarray((ramp[..., None] * (gain * cast)).astype(np.float32))

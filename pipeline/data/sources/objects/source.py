@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.data.sources.base import Batch, Part, Source
-from pipeline.data.sources.objects.scene import NAMES, render
+from pipeline.data.sources.objects.scene import NAMES, Picture, picture, render
 from pipeline.parallel import processes
 from pipeline.randomness import seed_for
 from pipeline.settings import Compute, Dials, Objects
@@ -46,6 +48,16 @@ def open_objects(settings: Objects, seed: int, compute: Compute) -> Source:
             "not how they do on photographs.",
         ),
     )
+
+
+def pictures(settings: Objects, seed: int, ids: Sequence[str]) -> list[Picture]:
+    """Draw pictures again by their ids, with their layers."""
+    found = []
+    for one in ids:
+        split, name, index = one.split("/")
+        random = np.random.default_rng([seed_for(seed, f"objects {split}"), int(index)])
+        found.append(picture(NAMES.index(name), random, settings.image_size, settings.dials))
+    return found
 
 
 def draw(task: tuple[int, np.ndarray, np.ndarray, int, Dials]) -> np.ndarray:
