@@ -1,7 +1,8 @@
-"""The tables of measured results: python -m scripts.tabulate_results writes them into README.md and docs/results.md.
+"""The tables of measured results: python -m scripts.tabulate_results writes them into README.md and docs/.
 
-They come from reports/published/ and stand between `<!-- table: NAME -->` and `<!-- end -->`; what stands around them
-is written by hand. Exits with 1 and changes nothing where a file names a table that does not exist.
+They come from reports/published/ and benchmarks/results.json, and stand between `<!-- table: NAME -->` and
+`<!-- end -->`; what stands around them is written by hand. Exits with 1 and changes nothing where a file names a table
+that does not exist.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from pipeline.robustness.changes import SMALL, changes
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "reports" / "published"
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/costs.md")
+BENCHMARKS = ROOT / "benchmarks" / "results.json"
 MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
 COLUMNS = ["method", "top-1", "top-5", "val", "training", "on", "settings"]
@@ -146,6 +148,19 @@ def ablation() -> str:
     return _table(lines)
 
 
+def benchmarks() -> str:
+    """Our figure beside each peer's or limit; of the corruptions their median alone."""
+    lines = [["what", "ours", "peer's", "peer", "ratio", "goal", "met"]]
+    for row in json.loads(BENCHMARKS.read_text(encoding="utf-8")):
+        if row["peer"] is None or (row["name"].startswith("corruptions") and row["goal"] is None):
+            continue
+        goal = "–" if row["goal"] is None else f"{row['goal']:g}"
+        met = {None: "–", True: "yes", False: "no"}[row["met"]]
+        ours, peer = (f"{_digits(row[name])} {row['unit']}".strip() for name in ("ours", "peer"))
+        lines.append([row["name"], ours, peer, row["peer_name"], f"{row['ratio']:.2f}", goal, met])
+    return _table(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "overview": overview,
     **{name: partial(leaderboard, name) for name in DATASETS},
@@ -163,6 +178,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "others": others,
     "trust": trust,
     "ablation": ablation,
+    "benchmarks": benchmarks,
 }
 
 
@@ -219,6 +235,11 @@ def _concerns(method: str, setting: str) -> bool:
     if section is None:
         return setting not in WHAT
     return section.key == method or (catalogue.BY_KEY[method].family == "fusion" and section.family == "feature")
+
+
+def _digits(value: float) -> str:
+    """Four of them, or all of a whole number."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _ratio(row: Row) -> str:

@@ -360,13 +360,23 @@ def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> 
     row = next(row for row in rows if (row["method"], row["n"], row["seed"]) == ("hog", 40, 4))
     assert row["top1_error"] == round(100 * float((np.asarray(first.ranks) > 0).mean()), 4)
     assert "curve.methods=[all_classical,hog,lenet5,sift_bow]" in row["command"]
+    pairs = read_json(path.with_name("crossing.json"), "publish")
+    assert [(pair["old"], pair["new"], pair["sizes"]) for pair in pairs] == [
+        (pair["old"], pair["new"], pair["sizes"]) for pair in found["pairs"]
+    ]
     kept_row = {**row, "n": 20, "top1_error": 99.0}
     write_json(path, [kept_row, {**row, "top1_error": 98.0}])
+    another = {**pairs[0], "new": "resnet20"}
+    write_json(path.with_name("crossing.json"), [another, {**pairs[0], "median": 7}])
     publish.run("2026-01-03", [], "results", add=True)
     joined = read_json(path, "publish")
     assert len(joined) == len(rows) + 1
     assert kept_row in joined
     assert 98.0 not in [one["top1_error"] for one in joined]
+    beside = read_json(path.with_name("crossing.json"), "publish")
+    assert another in beside
+    assert len(beside) == len(pairs) + 1
+    assert all(pair["median"] != 7 for pair in beside)
 
 
 def test_a_plan_counts_what_is_left(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:

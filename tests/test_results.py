@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from scripts import tabulate_results
+from scripts import draw_curves, tabulate_results
 from scripts.tabulate_results import MARKED, PAGES, ROOT, TABLES, filled
 
 
@@ -51,3 +52,24 @@ def test_other_methods_settings_are_left_out_but_a_fusion_has_its_features() -> 
     assert tabulate_results._settings(row | {"method": "hog"}) == own
     assert tabulate_results._settings(row | {"method": "xrce2011"}) == f"{own} {others}"
     assert tabulate_results._settings(row | {"method": "mlp"}) == "`augmentation.copies=2` `mlp.x=3`"
+
+
+def test_the_picture_shows_what_was_published() -> None:
+    fits, pairs = (json.loads((draw_curves.PUBLISHED / name).read_text()) for name in ("curve.json", "crossing.json"))
+    mark = draw_curves.mark(draw_curves.rows(fits), draw_curves.crossing(pairs))
+    text = draw_curves.PICTURE.read_text(encoding="utf-8")
+    assert text.startswith(f"<!-- {mark} -->"), "draw it anew: python -m scripts.draw_curves"
+
+
+def test_the_picture_has_means_over_seeds_and_leaves_out_what_has_too_few() -> None:
+    fits = [{"method": "hog", "n": 100, "top1_error": error} for error in (60.0, 64.0, 68.0)]
+    fits += [{"method": "hog", "n": 300, "top1_error": 50.0}, {"method": "lenet5", "n": 100, "top1_error": 80.0}]
+    (row,) = draw_curves.rows(fits)
+    assert (row["images"], row["top1_error"], row["top1_low"], row["top1_high"]) == (100, 64, 60, 68)
+
+
+def test_each_benchmark_says_whether_its_goal_was_met() -> None:
+    lines = tabulate_results.benchmarks().splitlines()
+    measured = json.loads(tabulate_results.BENCHMARKS.read_text())
+    missed = {row["name"] for row in measured if row["met"] is False}
+    assert {line.split(" | ")[0].removeprefix("| ") for line in lines if line.endswith("| no |")} == missed

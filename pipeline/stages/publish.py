@@ -1,7 +1,7 @@
 """publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it.
 
 The table of an ablated network goes beside it, into ablation-<network>.json, every fit of the learning curves into
-curve.json, and errors on changed test images into robustness.json.
+curve.json, where two of them cross into crossing.json, and errors on changed test images into robustness.json.
 """
 
 import datetime
@@ -63,6 +63,10 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         fits = _curve(metrics["curve"], how)
         write_json(path, _with_others(read_json(path, "publish"), fits) if add and path.exists() else fits)
         progress.say(f"published: {path}")
+        path = folder / f"{'crossing' if name == 'results' else f'crossing-{name}'}.json"
+        pairs = _crossings(metrics["curve"], metrics["confidence"], how)
+        write_json(path, _with_other_pairs(read_json(path, "publish"), pairs) if add and path.exists() else pairs)
+        progress.say(f"published: {path}")
     if metrics["robustness"]:
         path = folder / f"{'robustness' if name == 'results' else f'robustness-{name}'}.json"
         changed = _robustness(metrics["robustness"], metrics["seed"], how)
@@ -86,6 +90,18 @@ def _curve(curve: dict[str, Any], how: dict[str, Any]) -> list[dict[str, Any]]:
         for row in method["rows"]
         for fit in row["fits"]
     ]
+
+
+def _crossings(curve: dict[str, Any], confidence: float, how: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a pair of methods of two eras: from how many labelled images on the newer one errs less."""
+    named = ("old", "new", "kind", "median", "low", "high", "sizes")
+    own = {"command": how["command"], "device": how["device"], "commit": how["commit"], "date": how["date"]}
+    return [{**{name: pair[name] for name in named}, "confidence": confidence, **own} for pair in curve["pairs"]]
+
+
+def _with_other_pairs(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of both; what is in both is what was measured now."""
+    return list({(row["old"], row["new"]): row for row in [*before, *now]}.values())
 
 
 def _robustness(found: dict[str, Any], seed: int, how: dict[str, Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pipeline.report.words import tenths
 
 WIDTH, HEIGHT = 380, 300  # the methods' names stand right of it
 PADDING = {"left": 5, "top": 5, "bottom": 5, "right": 30}  # browsers' letters may be wider than those measured
-TICKS = [ticks * scale for scale in (0.01, 0.1, 1, 10) for ticks in (1, 2, 5)] + [100]  # of the errors, in percent
+COARSE, FINE = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)  # ticks of the errors in each power of ten
 LOWEST = 0.01  # %, for a logarithmic axis has no zero
 
 
@@ -38,7 +38,8 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
     across = alt.Scale(type="log", domain=[smallest, largest], nice=False)
     x = alt.X("images:Q", title="labelled images (train and val together)", axis=axis, scale=across)
     bottom, top = float(data["top1_low"].min()), float(data["top1_high"].max())
-    y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", values=TICKS),
+    ticks = _ticks(COARSE if top > 10 * bottom else FINE)
+    y = alt.Y("top1_error:Q", title="top-1 test error (%)", axis=alt.Axis(format="~g", values=ticks),
               scale=alt.Scale(type="log", domain=[0.9 * bottom, min(105.0, 1.1 * top)], nice=False))  # fmt: skip
     base = alt.Chart(data)
     tooltip = [
@@ -73,6 +74,11 @@ def curve(rows: list[dict[str, Any]], crossing: dict[str, Any] | None, confidenc
         for row in data[data["last"]].to_dict("records")
     )
     return finish("curve", chart, "Top-1 test error by the number of labelled images.", f"At the end: {ends}.")
+
+
+def _ticks(each: tuple[float, ...]) -> list[float]:
+    """From LOWEST to all, in percent."""
+    return [tick * scale for scale in (0.01, 0.1, 1, 10) for tick in each] + [100]
 
 
 def _of_pair(opacity: float, others: float = 0.15) -> Any:
