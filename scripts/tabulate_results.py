@@ -225,7 +225,7 @@ def _settings(row: Row) -> str:
     """What its command sets beside the data set and the methods, as far as it concerns this one."""
     words = shlex.split(row["command"].removesuffix("; done"))  # of a loop over seeds
     changes = [words[place + 1] for place, word in enumerate(words) if word == "-S"]
-    kept = [change for change in changes if _concerns(row["method"], change.split("=", 1)[0])]
+    kept = [change for change in changes if _concerns(row["method"], change.removeprefix("+").split("=", 1)[0])]
     return " ".join(f"`{change}`" for change in kept)
 
 

@@ -352,7 +352,7 @@ def test_page_summary_and_table_answer_from_how_many_images_on(inside: Path) -> 
     assert (layout.CHARTS / "curve.svg").is_file()
     assert len(table.splitlines()) == 1 + 4 * len(SIZES)
 
-    publish.run("2026-01-02", ["curve.sizes=[40,90,240]"], "results")
+    publish.run("2026-01-02", ["curve.sizes.demo=[40,90,240]"], "results")
     path = layout.REPORTS / "published" / "objects" / "curve.json"
     rows = read_json(path, "publish")
     assert len(rows) == 4 * len(SIZES) * len(SEEDS)

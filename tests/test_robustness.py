@@ -265,6 +265,9 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
     by_change = {row["change"]: [one["top1_error"] for one in rows if one["change"] == row["change"]] for row in rows}
     right = 100 - np.mean([np.mean(errors) for errors in by_change.values()])
     assert f"and is right on {tenths(right)} %." in page
+    with pytest.raises(PipelineError, match=r"does not take `-S robustness.severities=\[1,5\]`; write a plus before"):
+        publish.run("2026-01-01", ["seed=0", "robustness.severities=[1,5]"], "results")
+    assert not (layout.REPORTS / "published").exists()
     publish.run("2026-01-01", [], "results")
     rows = json.loads((layout.REPORTS / "published" / "objects" / "robustness.json").read_text())
     assert [row["change"] for row in rows] == [change for change, _ in found.conditions]

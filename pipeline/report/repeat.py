@@ -69,6 +69,16 @@ def _command(options: list[str], wanted: Any) -> str:
 
 def _give(options: list[str], wanted: Any) -> bool:
     """Whether DVC makes `wanted` out of the defaults: not every change has an option, such as a list for a mapping."""
+    return bool(_made_of(options) == wanted)
+
+
+def refused(options: list[str]) -> str | None:
+    """The first of some options of `dvc exp run -S` that DVC doesn't take with the project's own params.yaml."""
+    return next((option for option in options if _made_of([option]) is None), None)
+
+
+def _made_of(options: list[str]) -> Any:
+    """What DVC makes of the defaults; None where it takes no such options."""
     from dvc.exceptions import DvcException
     from dvc.utils.hydra import apply_overrides
 
@@ -78,8 +88,8 @@ def _give(options: list[str], wanted: Any) -> bool:
         try:
             apply_overrides(tried, options)
         except DvcException:
-            return False
-        return bool(_read(tried) == wanted)
+            return None
+        return _read(tried)
 
 
 def _read(path: Path) -> Any:

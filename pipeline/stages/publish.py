@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.confidence import AT_LEAST
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_json, write_json
+from pipeline.report.repeat import refused
 from pipeline.settings import Settings, load
 
 #: What two runs must share for their seeds to be averaged.
@@ -36,7 +37,17 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         changes: settings that the command must repeat.
         name: of the file.
         add: keep what the file has: rows of other methods stay, and a method's other seeds are averaged with this one.
+
+    Raises:
+        PipelineError: DVC would not take one of `changes`, so that nobody could repeat the command.
     """
+    wrong = refused(changes)
+    if wrong is not None:
+        raise PipelineError(
+            f"publish: `dvc exp run` does not take `-S {wrong}`; write a plus before a key that params.yaml does not "
+            "have (+key=value), and the budget's name behind a key whose value is given for each budget "
+            "(key.demo=value)"
+        )
     metrics = read_json(layout.METRICS, "evaluate")
     environment = read_json(layout.TABLES / "environment.json", "evaluate")
     day = date or datetime.date.today().isoformat()
