@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from pipeline.errors import PipelineError
@@ -43,11 +44,19 @@ def check_repository() -> None:
     """DVC needs git, unless it was told to do without.
 
     Raises:
-        PipelineError: there is none: somebody unpacked a ZIP.
+        PipelineError: there is none: somebody unpacked a ZIP. Or nothing has been committed yet.
     """
     told = any("no_scm" in path.read_text(encoding="utf-8") for path in Path(".dvc").glob("config*") if path.is_file())
-    if repository() is None and not told:
+    if told:
+        return
+    if repository() is None:
         raise PipelineError(
             f"{Path.cwd()}: is no git repository, which DVC needs (a downloaded ZIP is none); run `git init && git add "
             "-A && git commit -m start`, or do without revisions and experiments: `dvc config --local core.no_scm true`"
+        )
+    asked = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, check=False)
+    if asked.returncode and not asked.stderr:  # where git can't tell, DVC will say why
+        raise PipelineError(
+            f"{Path.cwd()}: the git repository has no commit yet, which DVC needs; run `git add -A && git commit -m "
+            "start`"
         )

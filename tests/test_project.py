@@ -108,6 +108,16 @@ def test_a_downloaded_zip_gets_advice(tmp_path: Path, monkeypatch: pytest.Monkey
     check_repository()
 
 
+def test_a_repository_without_a_commit_gets_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made(tmp_path / "new"))
+    assert command(tmp_path / "new", "git", "init", "-q").returncode == 0
+    with pytest.raises(PipelineError, match=r"no commit yet.*git add -A && git commit -m start"):
+        check_repository()
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    assert command(tmp_path / "new", "git", *identity, "commit", "-q", "--allow-empty", "-m", "start").returncode == 0
+    check_repository()
+
+
 #: DVC on a file system that has neither hard nor symbolic links, as FAT and many network shares.
 WITHOUT_LINKS = """
 import errno, os, sys

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import weakref
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from pipeline.training.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.training.images import Images, Normalisation, to_input
 from pipeline.training.optimizers import Muon, Optimizer, orthogonal
 from pipeline.training.pace import Pace, paced
+from pipeline.training.record import Record
 from pipeline.training.schedules import schedule
 from pipeline.training.tasks import Task
 from tests.conftest import DEVICES
@@ -906,7 +908,9 @@ def test_what_never_learned_is_not_given_up() -> None:
 def test_the_next_best_rate_has_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fates: dict[float, Any], kept: float
 ) -> None:
-    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+    def fake(
+        one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any, *watch: Any
+    ) -> Any:
         if checkpoint is None:  # a trial: the higher the rate, the better
             return None, loop.Progress(best_error=1 - rate, best_loss=1.0)
         if fates[rate] is None:
@@ -924,10 +928,53 @@ def test_the_next_best_rate_has_its_turn(
     assert ("diverged in full training" in told[0.1]) == (fates[0.1] is None)
 
 
+def curves(folder: Path) -> list[str]:
+    """The epochs whose error on val is written."""
+    lines = (folder / "live" / "plots" / "metrics" / "val_error.tsv").read_text().splitlines()
+    return [line.split("\t")[0] for line in lines[1:]]
+
+
+def history(epochs: int, error: float = 0.5) -> loop.Progress:
+    rows = [dict.fromkeys(("learning_rate", "train_loss", "train_error", "val_loss"), 0.1) for _ in range(epochs)]
+    rows = [row | {"epoch": epoch, "val_error": error} for epoch, row in enumerate(rows, 1)]
+    return loop.Progress(epoch=epochs, history=rows, layers=[{"epoch": 1, "layer": "0"}])
+
+
+def test_curves_can_be_watched_after_each_epoch_and_begin_anew_with_another_rate(tmp_path: Path) -> None:
+    watched = Record(tmp_path)
+    for epochs in (1, 2, 3):
+        watched(history(epochs))
+        assert curves(tmp_path) == [str(epoch) for epoch in range(1, epochs + 1)]
+    watched(history(1, error=0.4))  # the next best rate
+    assert curves(tmp_path) == ["1"]
+    watched.close(history(3))  # but the first was better after all
+    assert curves(tmp_path) == ["1", "2", "3"]
+    told = json.loads((tmp_path / "live" / "metrics.json").read_text())
+    assert (told["step"], told["val_error"]) == (3, 0.5)
+    assert (tmp_path / "statistics.csv").read_text().startswith("epoch,layer")
+
+
+def test_the_curves_of_a_resumed_training_are_whole(tmp_path: Path) -> None:
+    """DVC has removed what the killed one had written."""
+    checkpoint, plan, seen = tmp_path / "checkpoint.pt", Training(**PLAN), []
+    loop.fit(task(), plan, 0.02, 2, checkpoint, lambda count, note: None, lambda one: seen.append(one.epoch))
+    assert seen == [1, 2]
+    loop.fit(task(), plan, 0.02, 2, checkpoint, lambda count, note: None, Record(tmp_path))
+    assert curves(tmp_path) == ["1", "2"]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "live").write_text("in the way")
+    with pytest.raises(PipelineError, match=r"the learning curves cannot be written .* make room, and run again"):
+        Record(tmp_path)(history(1))
+
+
 def test_a_rate_is_tried_once_whatever_the_list_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[float] = []
 
-    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+    def fake(
+        one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any, *watch: Any
+    ) -> Any:
         if checkpoint is None:
             tried.append(rate)
             return None, loop.Progress(best_error=rate, best_loss=1.0)
@@ -952,7 +999,9 @@ def test_a_list_of_rates_changes_no_work_folder() -> None:
 
 
 def test_no_rate_that_trains_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any) -> Any:
+    def fake(
+        one: Any, settings: Any, rate: float, epochs: int, checkpoint: Path | None, advance: Any, *watch: Any
+    ) -> Any:
         raise loop.Diverged("the loss is no longer a finite number")
 
     monkeypatch.setattr(tuning, "fit", fake)

@@ -22,6 +22,7 @@ from pipeline.networks.parts.counting import count_parameters, table
 from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
+from pipeline.training.loop import Watch, unwatched
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.pace import paced
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
@@ -115,6 +116,7 @@ def fit(
     work: Path,
     processes: Processes = ALONE,
     title: str | None = None,
+    watch: Watch = unwatched,
 ) -> Fitted:
     """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch.
 
@@ -122,6 +124,7 @@ def fit(
         work: a folder for checkpoints, of this training alone (see `training_work`).
         processes: that train it together.
         title: of the progress bar.
+        watch: called after each epoch of the full training, by the first process.
 
     Raises:
         Senseless: settings that make no sense on this network or these images.
@@ -130,7 +133,7 @@ def fit(
     keep_freed_memory()
     settings = paced(recipe.key, recipe.settings, len(data.train))
     task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, data, compute, processes)
-    trained = tune_and_train(title or f"cnn {recipe.key}", task, settings, work)
+    trained = tune_and_train(title or f"cnn {recipe.key}", task, settings, work, watch)
     model = Network(
         recipe, trained.network, data.image_shape, task.normalisation, task.device, task.precision, processes
     )

@@ -14,7 +14,7 @@ from pipeline.networks.parts.counting import table_as_dicts
 from pipeline.networks.parts.variants import variant
 from pipeline.settings import Settings
 from pipeline.training.processes import Processes, together
-from pipeline.training.record import record
+from pipeline.training.record import Record
 
 
 def run(key: str) -> None:
@@ -42,18 +42,20 @@ def train_and_deliver(
     work = training_work(
         f"{layout.FAMILY_FOLDER[recipe.method.family]}-{recipe.key}", recipe, prepared.data, chosen.compute
     )
-    fitted = fit(recipe, prepared.data, chosen.compute, work, processes)
+    folder = layout.results_of(recipe.method.family, recipe.key)
+    curves = Record(folder)
+    if processes.first:
+        shutil.rmtree(folder, ignore_errors=True)  # as DVC does, so that curves never lie beside another run's scores
+    fitted = fit(recipe, prepared.data, chosen.compute, work, processes, watch=curves)
     test = score_test(fitted, prepared.test)
     if not processes.first:
         return
     model = fitted.model
     assert isinstance(model, Network)
-    folder = layout.results_of(recipe.method.family, recipe.key)
-    shutil.rmtree(folder, ignore_errors=True)
     write_json(folder / "layers.json", table_as_dicts(model.network, model.image_shape))
     differs = variant(recipe.key, recipe.settings, model.image_shape)
     write_json(folder / "architecture.json", {"network": recipe.key, "variant": differs})
-    record(folder, fitted.history)
+    curves.close(fitted.history)
     draw(model, folder)
     deliver(recipe, chosen.budget, fitted, prepared, test)
     shutil.rmtree(work, ignore_errors=True)

@@ -67,18 +67,32 @@ class Progress:
         return self.guessing >= GUESSING
 
 
+Watch = Callable[[Progress], None]
+
+
+def unwatched(progress: Progress) -> None:
+    """Nobody wants to see the epochs as they end."""
+
+
 class Diverged(PipelineError):
     """The loss became infinite or NaN."""
 
 
 def fit(
-    task: Task, settings: Training, learning_rate: float, epochs: int, checkpoint: Path | None, advance: Advance
+    task: Task,
+    settings: Training,
+    learning_rate: float,
+    epochs: int,
+    checkpoint: Path | None,
+    advance: Advance,
+    watch: Watch = unwatched,
 ) -> tuple[nn.Module, Progress]:
     """Train one network and give back its best snapshot on val.
 
     Args:
         checkpoint: written after each epoch and gone on from where it exists; None for short trials.
         advance: called with the number of images and a note.
+        watch: called after each epoch, and with those that a checkpoint knows; by the first process alone.
 
     Raises:
         Diverged: the loss is no longer finite; the last good checkpoint stays.
@@ -90,10 +104,13 @@ def fit(
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
         run.load_state_dict(state)
         advance(progress.epoch * run.pace.images_an_epoch, "resumed")
+        if task.processes.first:
+            watch(progress)
     while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
         row = _epoch(run, advance)
         if checkpoint is not None and task.processes.first:
             save_checkpoint(checkpoint, run.state_dict())
+            watch(progress)
         advance(0, f"val error {row['val_error']:.1%}")
     run.network.load_state_dict(run.best)
     return run.network, progress

@@ -14,7 +14,7 @@ from torch import nn
 from pipeline import progress
 from pipeline.files import write_json
 from pipeline.settings import Training
-from pipeline.training.loop import Advance, Diverged, Progress, fit
+from pipeline.training.loop import Advance, Diverged, Progress, Watch, fit, unwatched
 from pipeline.training.pace import Pace
 from pipeline.training.tasks import Task
 
@@ -38,12 +38,13 @@ class Trained:
     final_seconds: float
 
 
-def tune_and_train(title: str, task: Task, settings: Training, work: Path) -> Trained:
+def tune_and_train(title: str, task: Task, settings: Training, work: Path, watch: Watch = unwatched) -> Trained:
     """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch.
 
     Args:
         title: of the progress bar.
         work: the folder for checkpoints.
+        watch: called after each epoch of the full training.
 
     Raises:
         Diverged: with every learning rate.
@@ -66,21 +67,21 @@ def tune_and_train(title: str, task: Task, settings: Training, work: Path) -> Tr
         tuning = _try_rates(task, settings, rates, work / "trials.json", advance)
         ranked = sorted(tuning, key=lambda trial: (trial["val_error"], trial["val_loss"]))
         final_clock = _Clock(work / "final_seconds.json")
-        network, history, best = _train_with_the_best(task, settings, ranked, work, advance)
+        network, history, best = _train_with_the_best(task, settings, ranked, work, advance, watch)
     for trial in tuning:
         trial["chosen"] = trial is best
     return Trained(network, history, tuning, clock.total(), final_clock.total())
 
 
 def _train_with_the_best(
-    task: Task, settings: Training, ranked: list[dict[str, Any]], work: Path, advance: Advance
+    task: Task, settings: Training, ranked: list[dict[str, Any]], work: Path, advance: Advance, watch: Watch
 ) -> tuple[nn.Module, Progress, dict[str, Any]]:
     """Train in full with the best rate; one that survived its trial may still fail, then it is the next one's turn."""
     kept: tuple[nn.Module, Progress, dict[str, Any]] | None = None
     for trial in ranked:
         checkpoint = work / f"checkpoint-{trial['value']:g}.pt"
         try:
-            network, history = fit(task, settings, trial["value"], settings.epochs, checkpoint, advance)
+            network, history = fit(task, settings, trial["value"], settings.epochs, checkpoint, advance, watch)
         except Diverged:
             if trial is ranked[-1] and kept is None:
                 raise
