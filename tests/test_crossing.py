@@ -207,7 +207,9 @@ def test_what_features_from_elsewhere_are_worth_is_counted_in_images() -> None:
     assert worth[0]["low"] <= 3000 <= worth[0]["high"]
     assert worth[0]["median"] == pytest.approx(3000, rel=0.1)
     assert worth[-1]["median"] == "never"
-    text = " ".join(answer_of(found, 0.95))
+    text = answer_of(found, 0.95)[0]  # beside the crossing
+    assert ", and for features from other images" not in text
+    assert "and for features from other images (EfficientNet-Lite0 features + SVM) from" in text
     assert (
         "do with 100 labelled images of these what methods that learned from these images alone do with about" in text
     )

@@ -28,8 +28,8 @@ def answer_of(curve: dict[str, Any], confidence: float) -> list[str]:
     found = curve["crossing"]
     if found is None:
         return _elsewhere(curve, confidence)
-    first = f"{overtaking(found, confidence)} {_of_whom(curve)}"
-    return [first, *_elsewhere(curve, confidence), *_more(curve), *_next_images(curve), *_prices(curve)]
+    first = " ".join([overtaking(found, confidence), *_elsewhere(curve, confidence), _of_whom(curve)])
+    return [first, *_more(curve), *_next_images(curve), *_prices(curve)]
 
 
 def check_some(points: Mapping[str, Sequence[Point]]) -> None:
@@ -52,23 +52,21 @@ def check_some(points: Mapping[str, Sequence[Point]]) -> None:
 def _of_whom(curve: dict[str, Any]) -> str:
     """Which methods stand for the eras, how they err at both ends, and what the numbers count."""
     parts = []
-    for era, name in NAMES.items():
+    for era, name in (NAMES | ({"pretrained": "features from other images"} if curve["elsewhere"] else {})).items():
         rows = curve["eras"][era]["rows"]
         titles = dict.fromkeys(catalogue.BY_KEY[row["method"]].title for row in rows)
         errors = f"{tenths(rows[0]['top1_error'])} % at {rows[0]['images']:,} to {tenths(rows[-1]['top1_error'])} %"
         parts.append(f"{name} ({', '.join(titles)}) from {errors} at {rows[-1]['images']:,}")
     luck = "" if curve["seeded"] else " One seed was trained, so the interval holds the luck of the test images alone."
-    return f"Errors fall for {' and for '.join(parts)}.{luck}"
+    return f"Errors fall for {', for '.join(parts[:-1])} and for {parts[-1]}.{luck}"
 
 
 def _elsewhere(curve: dict[str, Any], confidence: float) -> list[str]:
     """How many images of these it takes to do without features that were learned from other images."""
     if not curve["elsewhere"]:
         return []
-    row, rows = curve["elsewhere"][0], curve["eras"]["pretrained"]["rows"]
-    images, title = row["images"], catalogue.BY_KEY[row["method"]].title
-    own = f"{tenths(rows[0]['top1_error'])} % at {rows[0]['images']:,} to {tenths(rows[-1]['top1_error'])} %"
-    errors = f"their error falls from {own} at {rows[-1]['images']:,}"
+    row = curve["elsewhere"][0]
+    images = row["images"]
     alone = "methods that learned from these images alone"
     if row["median"] == "never":
         told = f"do with {images:,} labelled images of these what {alone} do not reach with {curve['sizes'][-1]:,}"
@@ -81,7 +79,7 @@ def _elsewhere(curve: dict[str, Any], confidence: float) -> list[str]:
             f"do with {images:,} labelled images of these what {alone} do with about {rounded(row['median']):,} "
             f"({100 * confidence:.0f} % interval {low} to {high})"
         )
-    return [f"Features that were learned from other images ({title}) {told}; {errors}."]
+    return [f"Features that were learned from other images {told}."]
 
 
 def _more(curve: dict[str, Any]) -> list[str]:
