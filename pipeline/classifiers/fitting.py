@@ -55,6 +55,50 @@ def fit_svm(
     return selection.best, _trials(settings.candidates, selection)
 
 
+def refit_svm(
+    title: str,
+    vectors: Vectors,
+    labels: np.ndarray,
+    classes: int,
+    settings: Svm,
+    trials: list[dict[str, Any]],
+    scaling: Scaling,
+    device: torch.device,
+    workers: int,
+) -> LinearSVM:
+    """Go the way again, on other vectors, that `fit_svm` went to the solution that it kept: nothing is chosen.
+
+    Each candidate up to the chosen one gets as many steps as it had, and the chosen one those up to the solution that
+    was kept.
+
+    Args:
+        vectors: N vectors, others than those that `trials` are of.
+        trials: as `fit_svm` gave them.
+        scaling: of the vectors.
+    """
+    solver = Solver(vectors, labels, classes, scaling, device, workers)
+    chosen = next(number for number, trial in enumerate(trials) if trial["chosen"])
+    with progress.bar(title, None, unit="Newton steps") as bar:
+        for candidate, trial in zip(settings.candidates[: chosen + 1], trials, strict=False):
+            last = trial["kept_step"] if trial["chosen"] else trial["steps"]
+            model = _steps(solver, candidate, settings.tolerance, last, bar)
+    return model
+
+
+def _steps(solver: Solver, candidate: tuple[float, float], tolerance: float, last: int, bar: progress.Bar) -> LinearSVM:
+    """At most so many steps, fewer where the optimum is nearer."""
+    step = -1
+
+    def go_on(model: LinearSVM) -> bool:
+        nonlocal step
+        step += 1
+        bar.advance()
+        bar.note(f"{_name(candidate)}: within {model.gap.max():.1%} of the optimum")
+        return step < last
+
+    return solver.solve(*candidate, tolerance, go_on=go_on)
+
+
 def _fit(
     solver: Solver, candidate: tuple[float, float], tolerance: float, selection: Selection, bar: progress.Bar
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -112,6 +112,51 @@ class Coded:
     def some(self, rows: np.ndarray) -> Coded:
         """A copy."""
         return Coded(self.codes[rows], self.centroids)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of one after those of another."""
+
+    first: Vectors
+    second: Vectors
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and D."""
+        return self.first.shape[0] + self.second.shape[0], self.first.shape[1]
+
+    def tile(self, rows: slice, columns: slice, mean: np.ndarray, out: np.ndarray) -> None:
+        """See Vectors."""
+        for part, own, place in self._parts(rows):
+            part.tile(own, columns, mean, out[place])
+
+    def rows(self, rows: slice, device: torch.device) -> torch.Tensor:
+        """See Vectors."""
+        return torch.cat([part.rows(own, device) for part, own, _ in self._parts(rows)])
+
+    def forget(self, rows: slice) -> None:
+        """See Vectors."""
+        for part, own, _ in self._parts(rows):
+            part.forget(own)
+
+    def every(self, stride: int) -> Vectors:
+        """In memory."""
+        return self.some(np.arange(0, self.shape[0], stride))
+
+    def some(self, rows: np.ndarray) -> Joined:
+        """Rows in rising order."""
+        border = self.first.shape[0]
+        split = int(np.searchsorted(rows, border))
+        return Joined(self.first.some(rows[:split]), self.second.some(rows[split:] - border))
+
+    def _parts(self, rows: slice) -> Iterator[tuple[Vectors, slice, slice]]:
+        """Whose rows these are: the vectors, their rows, and where those stand among the ones wanted."""
+        border = self.first.shape[0]
+        for part, start, end in ((self.first, 0, border), (self.second, border, self.shape[0])):
+            low, high = max(rows.start, start), min(rows.stop, end)
+            if low < high:
+                yield part, slice(low - start, high - start), slice(low - rows.start, high - rows.start)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Card(Section):
         image: what images are brought to, and how.
         dataset, description, licence: of the images it was fitted to; the licence is a note.
         fingerprints, images: of each split of the data set: what it is known by, and how many images it has.
-        budget, seed, settings, allowed, copies, views: what it was fitted with.
+        budget, seed, settings, allowed, copies, views, refit: what it was fitted with.
         members: of a fusion, in the order of its weights; their folders lie beside this one.
         errors: on val and test; val chose among candidates, so its errors are a little too low.
         confidence: of the errors' intervals.
@@ -99,6 +99,7 @@ class Card(Section):
     allowed: Augmentation
     copies: int
     views: int
+    refit: bool = False  # older cards have none
     members: list[str]
     errors: dict[str, Errors]
     confidence: float
@@ -134,4 +135,4 @@ class Card(Section):
             )
         else:
             settings = catalogue.BY_KEY[self.method].load().Settings.model_validate(self.settings)
-        return Recipe(self.method, settings, self.seed, self.allowed, self.copies, self.views)
+        return Recipe(self.method, settings, self.seed, self.allowed, self.copies, self.views, self.refit)

@@ -97,6 +97,7 @@ def _card(
         "allowed": recipe.allowed,
         "copies": recipe.copies,
         "views": recipe.views,
+        "refit": recipe.refit,
         "members": [member.key for member in recipe.settings] if method.family == "fusion" else [],
         "errors": {name: _errors(scores[name], split.labels) for name, split in splits.items()},
         "confidence": CONFIDENCE,

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from pipeline.classifiers.fitting import fit_svm
+from pipeline.classifiers.fitting import fit_svm, refit_svm
 from pipeline.classifiers.linear_svm import LinearSVM
 from pipeline.classifiers.products import Products
-from pipeline.classifiers.vectors import Dense, Scaling, Vectors, finite, open_vectors
+from pipeline.classifiers.vectors import Dense, Joined, Scaling, Vectors, finite, open_vectors
 from pipeline.context import Codebook
 from pipeline.data.contract import TrainingData
 from pipeline.device import device_name, pick_device
@@ -128,7 +128,7 @@ def fit_classifier(
     compute: Compute,
     seconds_before: float,
 ) -> Fitted:
-    """The SVM, its C and when to stop chosen on val.
+    """The SVM, its C and when to stop chosen on val; with `refit` it then learns from val, too.
 
     Args:
         vectors: of train and val, as `extract` left them.
@@ -157,10 +157,30 @@ def fit_classifier(
             f"svm {recipe.key}", vectors["train"], labels, classes, recipe.settings.svm, val_scores, data.val.labels,
             scaling, device, workers, multiply,
         )  # fmt: skip
-    seconds = seconds_before + time.perf_counter() - started
     scores = val_scores(svm)
+    if recipe.refit:
+        svm = _refit(recipe, vectors, labels, data, trials, device, workers)
+    seconds = seconds_before + time.perf_counter() - started
     familiarity, strangeness = _familiarity(recipe, vectors, len(data.train), scores)
     return Fitted(FeatureSvm(recipe, codebook, svm, compute), scores, familiarity, strangeness, trials, seconds)
+
+
+def _refit(
+    recipe: Recipe,
+    vectors: dict[str, Vectors],
+    labels: np.ndarray,
+    data: TrainingData,
+    trials: list[dict[str, Any]],
+    device: torch.device,
+    workers: int,
+) -> LinearSVM:
+    """From train and val together, as was chosen; of val every view is an image."""
+    both = Joined(vectors["train"], vectors["val"])
+    of_val = np.tile(data.val.labels, vectors["val"].shape[0] // len(data.val))
+    return refit_svm(
+        f"svm {recipe.key} on train and val", both, np.concatenate([labels, of_val]), len(data.classes),
+        recipe.settings.svm, trials, Scaling.of(both, workers), device, workers,
+    )  # fmt: skip
 
 
 @contextmanager

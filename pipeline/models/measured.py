@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,7 @@ def kept_in(step: str, recipe: Recipe, compute: Compute, **ingredients: Any) -> 
         allowed=recipe.allowed.model_dump(),
         copies=recipe.copies,
         views=recipe.views,
+        **({"refit": True} if recipe.refit else {}),
         device=pick_device(compute.device).type,
         **ingredients,
     )
@@ -177,7 +178,7 @@ def with_candidate(recipe: Recipe, number: int, value: float) -> Recipe:
         matcher = recipe.method.family == "matcher"
         update = {"ratios": [value]} if matcher else {"learning_rates": [value], "patience": UNLIMITED}
         settings = settings.model_copy(update=update)
-    return Recipe(recipe.key, settings, recipe.seed, recipe.allowed, recipe.copies, recipe.views)
+    return replace(recipe, settings=settings)
 
 
 def is_fusion(method: Method) -> bool:

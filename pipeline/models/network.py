@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,13 +22,14 @@ from pipeline.networks.parts.counting import count_parameters, table
 from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
+from pipeline.training.joined import joined
 from pipeline.training.loop import Watch, unwatched
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.pace import paced
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
-from pipeline.training.tasks import make_task, rebuild
-from pipeline.training.tuning import tune_and_train
+from pipeline.training.tasks import Task, make_task, rebuild
+from pipeline.training.tuning import Trained, train_again, tune_and_train
 from pipeline.workfolder import work_folder
 
 WEIGHTED = (nn.Linear, nn.Conv2d, EuclideanRadialBasis, LocallyConnected2d)
@@ -120,6 +121,8 @@ def fit(
 ) -> Fitted:
     """Try each learning rate briefly, train in full with the best; a killed run goes on after its last epoch.
 
+    With `refit` the network is then trained from the start on train and val together.
+
     Args:
         work: a folder for checkpoints, of this training alone (see `training_work`).
         processes: that train it together.
@@ -134,12 +137,36 @@ def fit(
     settings = paced(recipe.key, recipe.settings, len(data.train))
     task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, data, compute, processes)
     trained = tune_and_train(title or f"cnn {recipe.key}", task, settings, work, watch)
-    model = Network(
-        recipe, trained.network, data.image_shape, task.normalisation, task.device, task.precision, processes
-    )
+    model = _model(recipe, trained.network, task, data)
     tuning = trained.seconds - trained.final_seconds
     scores, familiarity, strangeness = _see_val(model, data)
-    return Fitted(model, scores, familiarity, strangeness, trained.tuning, trained.seconds, tuning, trained.history)
+    seconds = trained.seconds
+    if recipe.refit:
+        network, task, took = _again(recipe, trained, data, compute, work, processes, title)
+        model, seconds = _model(recipe, network, task, data), seconds + took
+        _, familiarity, strangeness = _see_val(model, data)  # layers are known by this network
+    return Fitted(model, scores, familiarity, strangeness, trained.tuning, seconds, tuning, trained.history)
+
+
+def _model(recipe: Recipe, network: nn.Module, task: Task, data: TrainingData) -> Network:
+    return Network(recipe, network, data.image_shape, task.normalisation, task.device, task.precision, task.processes)
+
+
+def _again(
+    recipe: Recipe,
+    trained: Trained,
+    data: TrainingData,
+    compute: Compute,
+    work: Path,
+    processes: Processes,
+    title: str | None,
+) -> tuple[nn.Module, Task, float]:
+    """The network from train and val together, the task, and the seconds that it took."""
+    both = replace(data, train=joined(data.train, data.val, work, processes.rank))
+    settings = paced(recipe.key, recipe.settings, len(both.train))
+    task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, both, compute, processes)
+    network, took = train_again(f"{title or f'cnn {recipe.key}'} on train and val", task, settings, trained, work)
+    return network, task, took
 
 
 def _see_val(model: Network, data: TrainingData) -> tuple[np.ndarray, Familiarity, np.ndarray]:

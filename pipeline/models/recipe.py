@@ -29,6 +29,7 @@ class Recipe:
         allowed: the changes that leave an image in its class.
         copies: augmented copies that a feature and its SVM see beside each training image.
         views: of each image that they score; 2: also its mirror image.
+        refit: whether the method learns once more, from train and val together, when all is chosen. Codebooks stay.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Recipe:
     allowed: Augmentation
     copies: int = 0
     views: int = 1
+    refit: bool = False
 
     @staticmethod
     def of(chosen: Settings, key: str, family: Family, change: dict[str, Any] | None = None) -> Recipe:
@@ -54,16 +56,20 @@ class Recipe:
         allowed = chosen.source.augmentation
         if family == "fusion":
             return Recipe(
-                key, tuple(Recipe.of(chosen, one, "feature") for one in chosen.members(key)), chosen.seed, allowed
+                key,
+                tuple(Recipe.of(chosen, one, "feature") for one in chosen.members(key)),
+                chosen.seed,
+                allowed,
+                refit=chosen.refit,
             )
         if family == "matcher":
             return Recipe(key, chosen.matcher(key), chosen.seed, allowed)
         if family in ("network", "fine_tuned"):
-            return Recipe(key, _network(chosen, key, family, change), chosen.seed, allowed)
+            return Recipe(key, _network(chosen, key, family, change), chosen.seed, allowed, refit=chosen.refit)
         settings = FeatureSvmSettings(features=chosen.feature(key, family), svm=chosen.svm(key, family))
         copies = chosen.augmentation.copies if allowed != STILL else 0
         views = chosen.augmentation.views if allowed.mirror else 1
-        return Recipe(key, settings, chosen.seed, allowed, copies, views)
+        return Recipe(key, settings, chosen.seed, allowed, copies, views, chosen.refit)
 
     @property
     def method(self) -> Method:

@@ -121,6 +121,7 @@ def gather(settings: Settings, summary: dict[str, Any], outcome: Outcome) -> dic
         "pool": pool,
         "pictures": gallery.pictures(pool, shown, settings.evaluation.gallery),
         "picture_count": settings.evaluation.gallery,
+        "refit": settings.refit,
         "confidence": _confidence(summary, rows, shown),
         "failures": where,
         "best": best,

@@ -76,6 +76,7 @@ class Settings(Section):
     seed: Seed
     seeds: Annotated[list[Seed], Field(min_length=1)] | None
     tuning_trials: Positive
+    refit: bool
     features: list[str]
     matchers: list[str]
     fusions: list[str]

@@ -5,6 +5,7 @@ them, but whoever reads the table will choose, and test is for what was chosen.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _run(key: str, chosen: Settings) -> None:
         name = ", ".join(f"{name}: {_word(value)}" for name, value in change.items()) or "as it is"
         progress.say(f"ablate {key}: {name}")
         try:
-            recipe = Recipe.of(chosen, key, "network", change)
+            recipe = replace(Recipe.of(chosen, key, "network", change), refit=False)  # val tells, so it stays apart
             what = _description(recipe, data)
             first = first or what
             if change and what == first:

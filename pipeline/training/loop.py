@@ -86,13 +86,15 @@ def fit(
     checkpoint: Path | None,
     advance: Advance,
     watch: Watch = unwatched,
+    until: int | None = None,
 ) -> tuple[nn.Module, Progress]:
-    """Train one network and give back its best snapshot on val.
+    """Train one network and give back its best snapshot on val, or the one of a given epoch.
 
     Args:
         checkpoint: written after each epoch and gone on from where it exists; None for short trials.
         advance: called with the number of images and a note.
         watch: called after each epoch, and with those that a checkpoint knows; by the first process alone.
+        until: the epoch whose snapshot is wanted, whatever val says; None: val chooses.
 
     Raises:
         Diverged: the loss is no longer finite; the last good checkpoint stays.
@@ -100,13 +102,14 @@ def fit(
             cannot be written.
     """
     run = _run(task, settings, learning_rate, epochs)
-    progress = run.progress
+    run.val_chooses = until is None
+    progress, last = run.progress, until or epochs
     if checkpoint is not None and (state := load_checkpoint(checkpoint)) is not None:
         run.load_state_dict(state)
         advance(progress.epoch * run.pace.images_an_epoch, "resumed")
         if task.processes.first:
             watch(progress)
-    while progress.epoch < epochs and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
+    while progress.epoch < last and progress.epoch - progress.best_epoch < settings.patience and not progress.gave_up:
         row = _epoch(run, advance)
         if checkpoint is not None and task.processes.first:
             save_checkpoint(checkpoint, run.state_dict())
@@ -168,6 +171,7 @@ class Run:
         largest = float(task.train.labels.bincount().max()) / len(task.train)
         self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
         self.best = _copy(self.network)
+        self.val_chooses = True
         own = {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed, "passes": self.pace.passes}
         self.of = settings.model_dump(exclude={"learning_rates"}) | own  # what other rates are tried is nothing to it
 
@@ -305,7 +309,7 @@ class Run:
                 f"of {self.learning_rate:g}; lower the network's `learning_rates`, {self._kept()}"
             )
         row |= {f"val_{name}": value for name, value in seen.items()}
-        if (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
+        if not self.val_chooses or (row["val_error"], row["val_loss"]) < (progress.best_error, progress.best_loss):
             progress.best_epoch, progress.best_error = progress.epoch + 1, row["val_error"]
             progress.best_loss = row["val_loss"]
             self.best = _copy(self.network)

@@ -73,6 +73,36 @@ def tune_and_train(title: str, task: Task, settings: Training, work: Path, watch
     return Trained(network, history, tuning, clock.total(), final_clock.total())
 
 
+def train_again(title: str, task: Task, settings: Training, trained: Trained, work: Path) -> tuple[nn.Module, float]:
+    """Train from the start on other images, with the rate and up to the epoch that were chosen: nothing is chosen.
+
+    The learning rate rises and falls as it did, over all epochs; a killed run goes on after its last epoch.
+
+    Args:
+        title: of the progress bar.
+        task: its val is looked at, and decides nothing.
+        trained: what was chosen.
+        work: the folder for its checkpoint.
+
+    Returns:
+        the network, and the seconds that it took.
+
+    Raises:
+        Diverged: on these images the rate that was chosen is too high.
+    """
+    rate = next(trial["value"] for trial in trained.tuning if trial["chosen"])
+    clock, until = _Clock(work / "again_seconds.json"), trained.history.best_epoch
+    with progress.bar(title, until * Pace.of(settings, len(task.train)).images_an_epoch) as bar:
+
+        def advance(count: int, note: str) -> None:
+            bar.advance(count)
+            if note and task.processes.first:
+                clock.save()
+
+        network, _ = fit(task, settings, rate, settings.epochs, work / "checkpoint-again.pt", advance, until=until)
+    return network, clock.total()
+
+
 def _train_with_the_best(
     task: Task, settings: Training, ranked: list[dict[str, Any]], work: Path, advance: Advance, watch: Watch
 ) -> tuple[nn.Module, Progress, dict[str, Any]]:
