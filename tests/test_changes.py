@@ -11,10 +11,10 @@ import pytest
 import skimage.data
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from pipeline.data.contract import Split
-from pipeline.robustness import measuring
+from pipeline.robustness import draws, measuring
 from pipeline.robustness.change import GROUPS, Beside, Change, Layers
 from pipeline.robustness.changes import (
     SMALL,
@@ -144,6 +144,63 @@ def test_noise_has_the_deviation_that_it_says() -> None:
     struck = noise.impulse(image, 0.27, np.random.default_rng(0), Beside(image))
     assert (struck != 128).mean() == pytest.approx(0.27, abs=0.01)
     assert (struck == 255).mean() == pytest.approx(0.135, abs=0.01)
+
+
+ALL_DRAWS = np.arange(1 << 16, dtype=np.uint16)
+
+
+@pytest.mark.parametrize("photons", [3, 60, 500])
+@pytest.mark.parametrize("level", [0, 1, 100, 255])
+def test_photons_are_counted_as_poisson_has_it(photons: float, level: int) -> None:
+    """Over all sixteen bits each count is as frequent as it should be, to one in 65,536."""
+    limits, guides = draws.poisson_tables(photons)
+    counts = np.arange(limits.shape[1], dtype=np.uint16)  # shown as they are, in the place of brightness
+    found = np.empty(len(ALL_DRAWS), np.uint16)
+    noise._count(np.full(len(ALL_DRAWS), level, np.uint8), ALL_DRAWS, limits, guides, counts, found)
+    shares = np.bincount(found, minlength=len(counts)) / len(ALL_DRAWS)
+    np.testing.assert_allclose(shares, stats.poisson.pmf(counts, photons * level / 255), atol=1.5 / (1 << 16))
+
+
+def test_normal_noise_is_normal() -> None:
+    found = draws.normal_steps(20.0)[ALL_DRAWS].astype(float)
+    assert abs(found.mean()) < 0.01
+    assert found.std() == pytest.approx(np.sqrt(20.0**2 + 1 / 12), rel=0.002)  # rounded to whole levels
+    assert (np.abs(found) > 40).mean() == pytest.approx(2 * stats.norm.sf(40.5 / 20), rel=0.01)
+    assert np.abs(found).max() > 80
+
+
+def test_sixteen_bits_are_even_and_belong_to_the_generator() -> None:
+    found = draws.sixteen_bits(np.random.default_rng(4), (99, 101, 3))
+    assert found.shape == (99, 101, 3)
+    assert found.mean() == pytest.approx(32767.5, rel=0.01)
+    assert np.bincount(found.ravel() >> 12, minlength=16).min() > 0.9 * found.size / 16
+    np.testing.assert_array_equal(found, draws.sixteen_bits(np.random.default_rng(4), (99, 101, 3)))
+
+
+def diamonds_and_squares(drawn: np.ndarray, decay: float) -> np.ndarray:
+    """As the publication has it, whole steps at once; `drawn`: from -1 to 1, each in its place."""
+    side = len(drawn)
+    cloud, step, rough = np.zeros((side, side)), side, weather.ROUGHNESS
+    while step >= 2:
+        half = step // 2
+        corners = cloud[::step, ::step]
+        below = np.roll(corners, -1, axis=0)
+        around = corners + below + np.roll(corners, -1, axis=1) + np.roll(below, -1, axis=1)
+        cloud[half::step, half::step] = around / 4 + rough**2 * drawn[half::step, half::step]
+        centres = cloud[half::step, half::step]
+        around = centres + np.roll(centres, 1, axis=0) + corners + np.roll(corners, -1, axis=1)
+        cloud[::step, half::step] = around / 4 + rough**2 * drawn[::step, half::step]
+        around = centres + np.roll(centres, 1, axis=1) + corners + np.roll(corners, -1, axis=0)
+        cloud[half::step, ::step] = around / 4 + rough**2 * drawn[half::step, ::step]
+        step, rough = half, rough / decay
+    return (cloud - cloud.min()) / np.ptp(cloud)
+
+
+@pytest.mark.parametrize("decay", [1.4, 3.0])
+def test_clouds_grow_by_diamonds_and_squares(decay: float) -> None:
+    drawn = 2 * np.random.default_rng(7).random((32, 32), np.float32) - 1
+    found = weather.plasma(32, decay, np.random.default_rng(7))
+    np.testing.assert_allclose(found, diamonds_and_squares(drawn.astype(float), decay), atol=1e-5)
 
 
 def test_blurs_spread_a_point_as_they_say() -> None:

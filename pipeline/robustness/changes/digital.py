@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import cv2
 import numpy as np
 from PIL import Image
@@ -13,8 +15,9 @@ Numbers = tuple[float, ...]
 
 def contrast(image: np.ndarray, factor: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Each channel comes nearer to its mean."""
-    mean = image.mean(axis=(0, 1))
-    return to_bytes((image - mean) * factor + mean)
+    mean = np.array(cv2.mean(image)[: image.shape[2]])
+    table = to_bytes((np.arange(256)[:, None] - mean) * factor + mean)  # a channel's 256 levels all go the same way
+    return cv2.LUT(image, table.reshape(1, 256, -1))
 
 
 def elastic(
@@ -40,11 +43,9 @@ def elastic(
 
 def jpeg(image: np.ndarray, quality: int, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Stored as JPEG of a low quality."""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert done
-    assert decoded is not None
-    return np.asarray(decoded[..., ::-1])
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 def pixelate(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:

@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.robustness.change import Beside, Change, to_bytes
+from pipeline.robustness.draws import LEVELS, normal_steps, poisson_tables, sixteen_bits
 
 Numbers = tuple[float, ...]
 
 
 def gaussian(image: np.ndarray, deviation: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """Normal noise of a deviation in shares of the full range."""
-    drawn = random.standard_normal(image.shape, np.float32)
-    drawn *= 255 * deviation
-    return np.asarray(cv2.add(image, drawn, dtype=cv2.CV_8U)).reshape(image.shape)
+    drawn, steps = sixteen_bits(random, image.shape), normal_steps(255 * deviation)
+    changed = np.empty_like(image)
+    _add_steps(image.reshape(-1), drawn.reshape(-1), steps, changed.reshape(-1))
+    return changed
 
 
 def shot(image: np.ndarray, photons: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """So many photons where the image is white, counted: Poisson's noise."""
-    expected = (np.arange(256) / 255 * photons)[image]
-    return to_bytes(random.poisson(expected) * (255 / photons))
+    limits, guides = poisson_tables(photons)
+    seen = to_bytes(np.arange(limits.shape[1]) * (255 / photons))
+    changed = np.empty_like(image)
+    _count(image.reshape(-1), sixteen_bits(random, image.shape).reshape(-1), limits, guides, seen, changed.reshape(-1))
+    return changed
 
 
 def impulse(image: np.ndarray, share: float, random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A share of the numbers is 0 or 255, whatever it was."""
-    drawn = random.random(image.shape, np.float32)
-    changed = image.copy()
-    changed[drawn < share] = 0
-    changed[drawn < share / 2] = 255
+    changed = np.empty_like(image)
+    drawn, struck = sixteen_bits(random, image.shape), round(share * LEVELS)
+    _strike(image.reshape(-1), drawn.reshape(-1), struck // 2, struck, changed.reshape(-1))
     return changed
+
+
+@compiled()
+def _add_steps(image: np.ndarray, drawn: np.ndarray, steps: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(image)):
+        out[i] = min(max(np.int32(image[i]) + np.int32(steps[drawn[i]]), 0), 255)
+
+
+@compiled()
+def _count(
+    image: np.ndarray, drawn: np.ndarray, limits: np.ndarray, guides: np.ndarray, seen: np.ndarray, out: np.ndarray
+) -> None:
+    for i in range(len(image)):
+        level = image[i]
+        count = guides[level, drawn[i] >> 8]
+        while drawn[i] >= limits[level, count]:
+            count += 1
+        out[i] = seen[count]
+
+
+@compiled()
+def _strike(image: np.ndarray, drawn: np.ndarray, white: int, struck: int, out: np.ndarray) -> None:
+    for i in range(len(image)):
+        out[i] = 255 if drawn[i] < white else (0 if drawn[i] < struck else image[i])
 
 
 def changes(small: bool) -> list[Change]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from pipeline.compiled import compiled
 from pipeline.robustness.change import Beside, Change, by_severity, to_bytes
 from pipeline.robustness.changes.blur import along_a_line, drawn_nearer
 
@@ -23,46 +24,56 @@ def plasma(side: int, decay: float, random: np.random.Generator) -> np.ndarray:
         side: power of two.
         decay: by what each finer step is smoother than the one before.
     """
-    cloud = np.zeros((side, side))
-    step, rough = side, ROUGHNESS
-    while step >= 2:
-        half = step // 2
-
-        def moved(mean: np.ndarray, rough: float = rough) -> np.ndarray:
-            return mean + rough * random.uniform(-rough, rough, mean.shape)
-
-        corners = cloud[::step, ::step]
-        below = np.roll(corners, -1, axis=0)
-        cloud[half::step, half::step] = moved(
-            (corners + below + np.roll(corners, -1, axis=1) + np.roll(below, -1, axis=1)) / 4
-        )
-        centres = cloud[half::step, half::step]
-        beside = centres + np.roll(centres, 1, axis=0) + corners + np.roll(corners, -1, axis=1)
-        cloud[::step, half::step] = moved(beside / 4)
-        above = centres + np.roll(centres, 1, axis=1) + corners + np.roll(corners, -1, axis=0)
-        cloud[half::step, ::step] = moved(above / 4)
-        step, rough = half, rough / decay
+    cloud = random.random((side, side), np.float32)
+    _grow(cloud, ROUGHNESS, decay)
     cloud -= cloud.min()
-    return cloud / max(float(cloud.max()), 1e-12)
+    cloud /= max(float(cloud.max()), 1e-12)
+    return cloud
+
+
+@compiled()
+def _grow(cloud: np.ndarray, rough: float, decay: float) -> None:
+    """Replace each draw, from 0 to 1, by the mean of four places of the coarser step, moved by it."""
+    side = len(cloud)
+    last = side - 1  # x & last: the plane is tiled
+    cloud[0, 0] = 0
+    step = side
+    while step >= 2:
+        half, reach = step // 2, np.float32(2 * rough * rough)
+        for y in range(half, side, step):
+            for x in range(half, side, step):
+                below, right = (y + half) & last, (x + half) & last
+                around = (
+                    cloud[y - half, x - half] + cloud[y - half, right] + cloud[below, x - half] + cloud[below, right]
+                )
+                cloud[y, x] = around / 4 + reach * (cloud[y, x] - np.float32(0.5))
+        for y in range(0, side, half):
+            for x in range(half if y % step == 0 else 0, side, step):
+                up, down = cloud[(y - half) & last, x], cloud[(y + half) & last, x]
+                around = up + down + cloud[y, (x - half) & last] + cloud[y, (x + half) & last]
+                cloud[y, x] = around / 4 + reach * (cloud[y, x] - np.float32(0.5))
+        step, rough = half, rough / decay
 
 
 def _cloud(image: np.ndarray, decay: float, random: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     side = 1 << int(np.ceil(np.log2(max(height, width))))
-    return plasma(side, decay, random)[:height, :width, None]
+    return np.ascontiguousarray(plasma(side, decay, random)[:height, :width])
 
 
 def fog(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """A cloud is added, and all is scaled back to the image's brightest number: thickness and decay."""
     thickness, decay = level
-    x = image / 255
-    brightest = float(x.max())
-    return to_bytes(255 * (x + thickness * _cloud(image, decay, random)) * brightest / (brightest + thickness))
+    brightest = float(image.max()) / 255
+    kept = brightest / (brightest + thickness)
+    added = cv2.multiply(_cloud(image, decay, random), 255 * thickness * kept)
+    added = cv2.merge([added] * image.shape[2])
+    return np.asarray(cv2.addWeighted(image, kept, added, 1, 0, dtype=cv2.CV_8U)).reshape(image.shape)
 
 
 def frost(image: np.ndarray, level: tuple[float, float], random: np.random.Generator, beside: Beside) -> np.ndarray:
     """The image's share and that of crystals that grow along the ridges of a cloud."""
-    ridges = (1 - np.abs(2 * _cloud(image, 1.8, random) - 1)) ** 3
+    ridges = (1 - np.abs(2 * _cloud(image, 1.8, random) - 1))[..., None] ** 3
     return to_bytes(level[0] * image + level[1] * 255 * ridges * FROSTY)
 
 
