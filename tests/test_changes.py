@@ -28,7 +28,8 @@ from pipeline.robustness.changes import (
     viewpoint,
     weather,
 )
-from pipeline.robustness.measuring import Sample, by_class, fitting
+from pipeline.robustness.measuring import fitting
+from pipeline.robustness.sample import Sample, by_class
 
 SIDES = (32, 96)
 PHOTOGRAPHS = [skimage.data.astronaut(), skimage.data.coffee()[:, :400], skimage.data.chelsea()[:, :300]]
@@ -433,7 +434,7 @@ def test_changes_that_need_company_are_left_out_without_it() -> None:
     _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False)
     layers = {"other_background", "no_background", "silhouette", "background_alone"}
     assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours"} | layers
-    _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False, layers=True)
+    _, left_out = fitting(changes(32), ["clutter", "cue"], side=32, grey=False, company=False, layers="")
     assert left_out.keys() == {"foreign_patch", "surrounded", "other_colours", "other_background"}
 
 

@@ -27,8 +27,9 @@ from pipeline.errors import PipelineError
 from pipeline.features import extraction
 from pipeline.files import read_arrays
 from pipeline.models import measured
+from pipeline.robustness import asking
 from pipeline.settings import Compute
-from pipeline.stages import codebook, curve, features, folds, prepare, svm
+from pipeline.stages import codebook, curve, features, folds, prepare, robustness, svm
 from tests.conftest import edit, pipeline
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -295,6 +296,25 @@ def test_fits_of_a_cross_validation_are_the_same_side_by_side(project: Path, mon
     folds.run()
     assert not fitted_here  # all were found
     assert {path.name: path.read_bytes() for path in layout.FOLDS.glob("*.npz")} == expected
+
+
+def test_changed_images_are_shown_side_by_side_with_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"sample": 24, "severities": [1, 5], "changes": ["viewpoint", "gaussian_noise"], "reference": None}
+    edit(project, {"features": ["hog", "color_histogram"], "fusions": [], "networks": [], "robustness": wanted})
+    prepare.run()
+    for key in ("hog", "color_histogram"):
+        for stage in (codebook, features, svm):
+            stage.run(key)
+    robustness.run()
+    expected = {path.name: path.read_bytes() for path in layout.ROBUSTNESS.iterdir()}
+    edit(project, {"compute": compute().model_dump()})
+    asked: list[int] = []
+    monkeypatch.setattr(asking, "show", lambda *arguments: asked.append(1))
+    robustness.run()
+    assert not asked  # not by this process
+    assert {path.name: path.read_bytes() for path in layout.ROBUSTNESS.iterdir()} == expected
 
 
 def die() -> None:

@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import progress
+from pipeline import progress, settings
 from pipeline.augmentation.copies import Rows
 from pipeline.cluster.connection import Workers, connected
 from pipeline.cluster.products import read_shared
-from pipeline.cluster.tasks import FitJob, FoldJob, ShardJob, describe_shard, fit, fit_in_fold, shard_file
+from pipeline.cluster.tasks import (
+    FitJob,
+    FoldJob,
+    ShardJob,
+    ShowJob,
+    describe_shard,
+    fit,
+    fit_in_fold,
+    shard_file,
+    show,
+)
 from pipeline.context import Codebook
 from pipeline.curves.fitting import Fit, Measuring
 from pipeline.features.extraction import SHARD
@@ -23,6 +33,9 @@ from pipeline.settings import Compute
 
 if TYPE_CHECKING:
     from distributed import Future
+
+    from pipeline.robustness.asking import Asking
+    from pipeline.robustness.measuring import Condition
 
 
 class Elsewhere:
@@ -132,4 +145,25 @@ def folds_side_by_side(compute: Compute, wanted: Sequence[tuple[str, int]]) -> N
     with connected(compute) as workers, progress.bar("folds", len(wanted), "fits") as bar:
         jobs = [FoldJob(str(workers.project), key, number) for key, number in wanted]
         failed = workers.gather([workers.submit(fit_in_fold, job) for job in jobs], lambda nothing: bar.advance())
+        bar.advance(len(failed))
+
+
+def show_side_by_side(asking: Asking, asked: Sequence[Condition]) -> None:
+    """Let workers ask the models about changed images, several changes at once; what is kept already is not asked.
+
+    A change that fails is left to `shown`, which says why.
+
+    Args:
+        asked: the changes, and how severe they are.
+    """
+    compute = settings.load().compute
+    missing = [one for one in asked if asking.kept.read(one, list(asking.stored)) is None]
+    if not missing:
+        return
+    with connected(compute) as workers, progress.bar("robustness", len(missing), "changes") as bar:
+        job = ShowJob(str(workers.project), str(asking.kept.folder))
+        futures = [
+            workers.submit(show, job, None if change is None else change.key, severity) for change, severity in missing
+        ]
+        failed = workers.gather(futures, lambda nothing: bar.advance())
         bar.advance(len(failed))

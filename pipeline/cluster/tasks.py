@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from pipeline.models.feature_vectors import describe
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Augmentation, Compute
 from pipeline.training.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from pipeline.robustness.asking import Asking
 
 #: Dask starts its workers so that malloc gives back whatever is freed, and each temporary array costs fresh pages: then
 #: Fisher vectors take twice as long. These are the limits that glibc's malloc comes to by itself in other processes.
@@ -90,6 +94,19 @@ class FoldJob:
     number: int
 
 
+@dataclass(frozen=True)
+class ShowJob:
+    """Changed test images for every model of a run.
+
+    Attributes:
+        project: folder of params.yaml.
+        kept: where answers are kept, which tells this run's models and images from any others'.
+    """
+
+    project: str
+    kept: str
+
+
 def shard_file(target: Path, name: str, start: int) -> Path:
     """Where a shard lies until all are there."""
     return target / f"{name}-{start:010d}.npy"
@@ -134,6 +151,29 @@ def fit_in_fold(job: FoldJob) -> None:
         pool = Pool.read()
         assert pool is not None
         fit_one(settings.load().model_copy(update={"compute": compute}), pool, job.key, job.number)
+
+
+def show(job: ShowJob, change: str | None, severity: int) -> None:
+    """Ask every model, and keep what they say where the client looks for it.
+
+    Args:
+        change: its key; None: the images as they are.
+    """
+    with _in_project(job.project) as compute:
+        asking = _asking(job)
+        condition = (None if change is None else next(one for one in asking.changes if one.key == change)), severity
+        asking.shown(condition, compute.worker_count, lambda count: None)
+
+
+@lru_cache(maxsize=1)
+def _asking(job: ShowJob) -> Asking:
+    """Models and images, which a worker reads once."""
+    from pipeline.data.contract import load_manifest
+    from pipeline.robustness.asking import Asking
+
+    chosen = settings.load()
+    local = chosen.compute.model_copy(update={"backend": "threading", "scheduler": None, "workers": _threads()})
+    return Asking.of(chosen.model_copy(update={"compute": local}), load_manifest())
 
 
 @contextmanager

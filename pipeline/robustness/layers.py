@@ -7,31 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.data.sources.objects.source import pictures
-from pipeline.errors import PipelineError
 from pipeline.robustness.change import Layers
 from pipeline.settings import Objects, Settings
 
 
-def layers_of(chosen: Settings, images: np.ndarray, names: Sequence[str]) -> list[Layers] | None:
-    """Layers of some images; None: this data set doesn't know them, as photographs don't.
+def layers_of(chosen: Settings, images: np.ndarray, names: Sequence[str]) -> list[Layers] | str:
+    """Layers of some images, or why they aren't known.
 
-    Nothing is kept of them when images are packed: `objects` draws its pictures again.
+    Nothing is kept of them when images are packed: `objects` draws its pictures again, each with its layers. Another
+    version of OpenCV may draw other ones; then it is not known what belongs to the packed ones.
 
     Args:
         images: uint8 (n, H, W, 3), as packed.
         names: n.
-
-    Raises:
-        PipelineError: a picture drawn again is not the packed one.
     """
     dataset = chosen.datasets[chosen.dataset]
     if not isinstance(dataset, Objects):
-        return None
-    found = pictures(dataset, chosen.seed, names)
-    for packed, again, name in zip(images, found, names, strict=True):
+        return "these images don't tell"
+    found = []
+    for packed, again, name in zip(images, pictures(dataset, chosen.seed, names), names, strict=True):
         if not np.array_equal(packed, again.image):
-            raise PipelineError(
-                f"robustness: the picture {name} in data/ is not the one that `objects` draws now under this name; "
-                "run `dvc repro -f prepare`, then `dvc repro`"
-            )
-    return [Layers(one.cover(), one.ground()) for one in found]
+            return f"the picture {name} in data/ is not the one that `objects` draws now under this name"
+        found.append(Layers(again.cover(), again.ground()))
+    return found

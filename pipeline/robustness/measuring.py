@@ -1,71 +1,45 @@
-"""Show changed test images to every fitted model, and count who still knows them; no changed image is kept."""
+"""Show changed test images to every fitted model, and count who still knows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.contract import Split
 from pipeline.evaluation.metrics import ranks
 from pipeline.models.folder import Stored
 from pipeline.models.look import look_at_all
 from pipeline.models.model import Advance, quiet
-from pipeline.parallel import slices, threads
-from pipeline.randomness import generator
-from pipeline.robustness.change import Beside, Change, Layers
+from pipeline.parallel import slices
+from pipeline.robustness.change import Change
+from pipeline.robustness.sample import Sample
 
 AT_ONCE = 512  # images that are changed together
 CLEAN = "none"  # the change that is none, at severity 0
 
 
+#: A change, or None, and how severe it is.
+Condition = tuple[Change | None, int]
+NO_CHANGE: Condition = (None, 0)
+
+
 @dataclass(frozen=True)
-class Sample:
-    """Test images, and for each one another, of another class.
+class Answers:
+    """What a method says of the sample after one change at one severity.
 
     Attributes:
-        images: uint8 (n, H, W, 3).
-        labels: int64 (n,).
-        names: n.
-        others: int64 (n,), rows of `images`.
-        grey: whether all images of the data set are grey, as changed ones must stay then.
-        seed: of all that is drawn.
-        layers: of each image; None: not known.
+        guesses: int64 (n,), the class that it finds likeliest.
+        places: int64 (n,), that of the true class among all, from 0 on.
+        confidence: mean probability of the guesses.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    names: list[str]
-    others: np.ndarray
-    grey: bool
-    seed: int
-    layers: list[Layers] | None = None
-
-    @staticmethod
-    def of(test: Split, count: int, seed: int, grey: bool) -> Sample:
-        """Drawn by class: each has its share."""
-        rows = by_class(test.labels, count, seed)
-        labels = test.labels[rows]
-        names = [test.ids[int(row)] for row in rows]
-        others = [_other(labels, row, seed, name) for row, name in enumerate(names)]
-        return Sample(np.asarray(test.images[rows]), labels, names, np.array(others), grey, seed)
-
-    def changed(self, change: Change, severity: int, rows: slice, workers: int) -> np.ndarray:
-        """Some of the images after a change, uint8 (k, H, W, 3); the same, whoever works."""
-
-        def work(row: int) -> np.ndarray:
-            return change.on(self.images[row], severity, self.seed, self.names[row], self._beside(row), self.grey)
-
-        return np.stack(list(threads(work, range(rows.start, rows.stop), workers)))
-
-    def _beside(self, row: int) -> Beside:
-        other = int(self.others[row])
-        known = None if self.layers is None else (self.layers[row], self.layers[other])
-        return Beside(self.images[other], known)
+    guesses: np.ndarray
+    places: np.ndarray
+    confidence: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Count:
     """How a method fared on the sample after one change at one severity.
 
@@ -80,54 +54,11 @@ class Count:
     method: str
     change: str
     severity: int
-    images: int = 0
-    wrong: int = 0
-    wrong_5: int | None = 0
-    unchanged: int = 0
-    confidence: float = 0.0
-
-    def add(self, scores: np.ndarray, probabilities: np.ndarray, labels: np.ndarray, clean: np.ndarray) -> None:
-        """Some more images; clean: what was guessed without the change, int (k,)."""
-        place, before = ranks(scores, labels), self.images
-        self.images += len(labels)
-        self.wrong += int((place > 0).sum())
-        self.wrong_5 = None if scores.shape[1] <= 5 else (self.wrong_5 or 0) + int((place > 4).sum())
-        self.unchanged += int((scores.argmax(axis=1) == clean).sum())
-        self.confidence = (self.confidence * before + float(probabilities.max(axis=1).sum())) / self.images
-
-
-def fitting(
-    changes: Mapping[str, Change],
-    wanted: list[str],
-    side: int,
-    grey: bool,
-    company: bool = True,
-    layers: bool = False,
-) -> tuple[list[Change], dict[str, str]]:
-    """The wanted changes that such images can bear, and why others can't.
-
-    Args:
-        wanted: keys, or groups.
-        side: of the images, in pixels.
-        grey: whether they have no colour.
-        company: whether there are images of another class.
-        layers: whether it is known which pixels belong to the thing.
-    """
-    found, left_out = [], {}
-    for change in changes.values():
-        if change.key not in wanted and change.reason not in wanted:
-            continue
-        if side < change.smallest:
-            left_out[change.key] = f"needs images of {change.smallest} pixels a side, and these have {side}"
-        elif grey and change.colour:
-            left_out[change.key] = "is about colour, and these images are grey"
-        elif change.company and not company:
-            left_out[change.key] = "needs an image of another class, and there is none"
-        elif change.layers and not layers:
-            left_out[change.key] = "needs to know which pixels belong to the thing, and these images don't tell"
-        else:
-            found.append(change)
-    return found, left_out
+    images: int
+    wrong: int
+    wrong_5: int | None
+    unchanged: int
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -143,6 +74,40 @@ class Measured:
     counts: list[Count]
     wrong: dict[str, np.ndarray]
     guesses: dict[str, np.ndarray]
+
+
+def fitting(
+    changes: Mapping[str, Change],
+    wanted: list[str],
+    side: int,
+    grey: bool,
+    company: bool = True,
+    layers: str = "these images don't tell",
+) -> tuple[list[Change], dict[str, str]]:
+    """The wanted changes that such images can bear, and why others can't.
+
+    Args:
+        wanted: keys, or groups.
+        side: of the images, in pixels.
+        grey: whether they have no colour.
+        company: whether there are images of another class.
+        layers: why it isn't known which pixels belong to the thing; "" where it is.
+    """
+    found, left_out = [], {}
+    for change in changes.values():
+        if change.key not in wanted and change.reason not in wanted:
+            continue
+        if side < change.smallest:
+            left_out[change.key] = f"needs images of {change.smallest} pixels a side, and these have {side}"
+        elif grey and change.colour:
+            left_out[change.key] = "is about colour, and these images are grey"
+        elif change.company and not company:
+            left_out[change.key] = "needs an image of another class, and there is none"
+        elif change.layers and layers:
+            left_out[change.key] = f"needs to know which pixels belong to the thing, and {layers}"
+        else:
+            found.append(change)
+    return found, left_out
 
 
 def measure(
@@ -161,44 +126,74 @@ def measure(
         workers: threads that change images.
         advance: called with the number of images done, in all those of the sample for each condition.
     """
+    classes = len(next(iter(stored.values())).card.classes)
     asked = list(conditions(changes, severities))
+    return counted(asked, (show(stored, sample, one, workers, advance) for one in asked), classes)
+
+
+def show(
+    stored: Mapping[str, Stored], sample: Sample, condition: Condition, workers: int, advance: Advance = quiet
+) -> dict[str, Answers]:
+    """What every method says of the sample after one change.
+
+    Args:
+        workers: threads that change images.
+        advance: called with the number of images done.
+    """
+    change, severity = condition
+    guesses: dict[str, list[np.ndarray]] = {key: [] for key in stored}
+    places: dict[str, list[np.ndarray]] = {key: [] for key in stored}
+    sums = dict.fromkeys(stored, 0.0)
+    for rows in slices(len(sample.labels), AT_ONCE):
+        images = sample.images[rows] if change is None else sample.changed(change, severity, rows, workers)
+        for key, look in look_at_all(stored, images).items():
+            guesses[key].append(look.scores.argmax(axis=1))
+            places[key].append(ranks(look.scores, sample.labels[rows]))
+            sums[key] += float(stored[key].card.calibrated.probabilities(look.scores).max(axis=1).sum())
+        advance(len(images))
+    count = len(sample.labels)
+    return {
+        key: Answers(np.concatenate(guesses[key]), np.concatenate(places[key]), sums[key] / count) for key in stored
+    }
+
+
+def counted(asked: list[Condition], shown: Iterable[dict[str, Answers]], classes: int) -> Measured:
+    """Counts of what was said under each condition, of which the first is none.
+
+    Args:
+        asked: the conditions.
+        shown: what every method said, in the same order.
+        classes: how many there are.
+    """
     counts: list[Count] = []
-    shape = len(asked), len(sample.labels)
-    guesses = {key: np.zeros(shape, np.int64) for key in stored}
-    for number, (change, severity) in enumerate(asked):
-        own = {key: Count(key, CLEAN if change is None else change.key, severity) for key in stored}
-        for rows in slices(len(sample.labels), AT_ONCE):
-            images = sample.images[rows] if change is None else sample.changed(change, severity, rows, workers)
-            for key, look in look_at_all(stored, images).items():
-                guesses[key][number, rows] = look.scores.argmax(axis=1)
-                probabilities = stored[key].card.calibrated.probabilities(look.scores)
-                own[key].add(look.scores, probabilities, sample.labels[rows], guesses[key][0, rows])
-            advance(len(images))
-        counts += own.values()
-    return Measured(counts, {key: found != sample.labels for key, found in guesses.items()}, guesses)
+    wrong: dict[str, list[np.ndarray]] = {}
+    guesses: dict[str, list[np.ndarray]] = {}
+    for (change, severity), answers in zip(asked, shown, strict=True):
+        for key, said in answers.items():
+            wrong.setdefault(key, []).append(said.places > 0)
+            guesses.setdefault(key, []).append(said.guesses)
+            counts.append(
+                Count(
+                    method=key,
+                    change=CLEAN if change is None else change.key,
+                    severity=severity,
+                    images=len(said.places),
+                    wrong=int((said.places > 0).sum()),
+                    wrong_5=None if classes <= 5 else int((said.places > 4).sum()),
+                    unchanged=int((said.guesses == guesses[key][0]).sum()),
+                    confidence=said.confidence,
+                )
+            )
+    return Measured(
+        counts,
+        {key: np.stack(rows) for key, rows in wrong.items()},
+        {key: np.stack(rows) for key, rows in guesses.items()},
+    )
 
 
-def conditions(changes: list[Change], severities: list[int]) -> Iterator[tuple[Change | None, int]]:
+def conditions(changes: list[Change], severities: list[int]) -> Iterator[Condition]:
     """No change first, then each at each of its severities."""
-    yield None, 0
+    yield NO_CHANGE
     for change in changes:
         for severity in change.severities(tuple(severities)):
             yield change, severity
-
-
-def by_class(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Rows of `count` images (all where there are fewer), each class with its share; more take in those of fewer."""
-    order = generator(seed, "robustness sample").permutation(len(labels))
-    place = np.empty(len(labels))
-    for label in np.unique(labels):
-        own = order[labels[order] == label]
-        place[own] = (np.arange(len(own)) + 0.5) / len(own)
-    rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels))
-    return np.sort(np.lexsort((rank, place))[:count])
-
-
-def _other(labels: np.ndarray, row: int, seed: int, name: str) -> int:
-    """A row of another class; the image itself where the sample has but one class."""
-    rows = np.flatnonzero(labels != labels[row])
-    return int(rows[generator(seed, f"other {name}").integers(len(rows))]) if len(rows) else row

@@ -6,43 +6,42 @@ example.npz    one image under every change: images uint8 (changes, H, W, 3), an
 """
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 
 from pipeline import layout, progress, settings
-from pipeline.data.contract import load_manifest, load_split
-from pipeline.evaluation.results import UNAVAILABLE
+from pipeline.data.contract import load_manifest
 from pipeline.files import write_arrays, write_json
-from pipeline.prediction.choosing import load_all
-from pipeline.robustness.change import Change
-from pipeline.robustness.changes import changes
-from pipeline.robustness.layers import layers_of
-from pipeline.robustness.measuring import Measured, Sample, conditions, fitting, measure
+from pipeline.robustness.asking import Asking
+from pipeline.robustness.measuring import Condition, Measured, conditions, counted
+from pipeline.robustness.sample import Sample
 
 
 def run() -> None:
-    """Score the sample after each change; models are as they were fitted, and nothing is chosen here."""
+    """Score the sample after each change; models are as they were fitted, and nothing is chosen here.
+
+    A killed run goes on after the last change that it had shown to all of them.
+    """
     chosen, manifest = settings.load(), load_manifest()
     wanted = chosen.robustness
     shutil.rmtree(layout.ROBUSTNESS, ignore_errors=True)
     if not wanted.sample:
         write_json(layout.ROBUSTNESS / "measured.json", None)
         return
-    there = [key for key in chosen.selected if not (layout.model_of(key) / UNAVAILABLE).is_file()]
-    stored = load_all(layout.MODELS, there, chosen.compute)
-    side = min(manifest["image_shape"][:2])
-    sample = Sample.of(load_split("test"), wanted.sample, chosen.seed, manifest["grey"])
-    company = len(set(sample.labels.tolist())) > 1
-    sample = replace(sample, layers=layers_of(chosen, sample.images, sample.names))
-    known = sample.layers is not None
-    kinds, left_out = fitting(changes(side), wanted.changes, side, manifest["grey"], company, known)
-    for key, why in left_out.items():
+    asking = Asking.of(chosen, manifest)
+    for key, why in asking.left_out.items():
         progress.say(f"robustness: left out: {key} {why}")
+    sample, kinds = asking.sample, asking.changes
     asked = list(conditions(kinds, wanted.severities))
+    if chosen.compute.backend == "dask":
+        from pipeline.cluster.spread import show_side_by_side
+
+        show_side_by_side(asking, asked)
     workers = chosen.compute.worker_count
     with progress.bar("robustness", len(sample.labels) * len(asked)) as bar:
-        found = measure(stored, sample, kinds, wanted.severities, workers, bar.advance)
+        shown = [asking.shown(condition, workers, bar.advance) for condition in asked]
+    found = counted(asked, shown, len(manifest["classes"]))
     _write_example(sample, asked, found, workers)
     write_arrays(layout.ROBUSTNESS / "wrong.npz", **{key: np.packbits(one, axis=1) for key, one in found.wrong.items()})
     described = [{"key": one.key, "title": one.title, "reason": one.reason, "named": list(one.named)} for one in kinds]
@@ -51,12 +50,13 @@ def run() -> None:
         "images": len(sample.labels),
         "fingerprint": manifest["splits"]["test"]["fingerprint"],
         "changes": described,
-        "left_out": left_out,
+        "left_out": asking.left_out,
     }
     write_json(layout.ROBUSTNESS / "measured.json", told | {"counts": counts})
+    asking.kept.forget()
 
 
-def _write_example(sample: Sample, asked: list[tuple[Change | None, int]], found: Measured, workers: int) -> None:
+def _write_example(sample: Sample, asked: list[Condition], found: Measured, workers: int) -> None:
     """The image that most methods know when it is as it was, after each change at its middle severity."""
     right = sum((~wrong[0]).astype(int) for wrong in found.wrong.values())
     row = int(np.argmax(right))

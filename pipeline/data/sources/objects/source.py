@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -50,14 +50,12 @@ def open_objects(settings: Objects, seed: int, compute: Compute) -> Source:
     )
 
 
-def pictures(settings: Objects, seed: int, ids: Sequence[str]) -> list[Picture]:
-    """Draw pictures again by their ids, with their layers."""
-    found = []
+def pictures(settings: Objects, seed: int, ids: Sequence[str]) -> Iterator[Picture]:
+    """Draw pictures again by their ids, with their layers, one after the other: they are large."""
     for one in ids:
         split, name, index = one.split("/")
         random = np.random.default_rng([seed_for(seed, f"objects {split}"), int(index)])
-        found.append(picture(NAMES.index(name), random, settings.image_size, settings.dials))
-    return found
+        yield picture(NAMES.index(name), random, settings.image_size, settings.dials)
 
 
 def draw(task: tuple[int, np.ndarray, np.ndarray, int, Dials]) -> np.ndarray:
