@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def check_repository() -> None:
             f"{Path.cwd()}: is no git repository, which DVC needs (a downloaded ZIP is none); run `git init && git add "
             "-A && git commit -m start`, or do without revisions and experiments: `dvc config --local core.no_scm true`"
         )
+    if shutil.which("git") is None:  # then DVC says so
+        return
     asked = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, check=False)
     if asked.returncode and not asked.stderr:  # where git can't tell, DVC will say why
         raise PipelineError(

@@ -20,7 +20,7 @@ from typing import Any
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.report.words import seconds
-from pipeline.robustness.change import GROUPS
+from pipeline.robustness.change import GROUPS, NOTHING
 from pipeline.robustness.changes import SMALL, changes
 
 ROOT = Path(__file__).parents[1]
@@ -46,8 +46,8 @@ WHAT = {
 }  # runs, not how
 #: What val chooses, and the families of methods for which it does.
 LOOKS: dict[str, set[str]] = {
-    "C, and how many steps": {"feature", "pretrained"},
-    "these, and fusion weights": {"fusion"},
+    "an SVM's C and steps": {"feature", "pretrained"},
+    "C, steps, and fusion weights": {"fusion"},
     "learning rate and epoch": {"network", "fine_tuned"},
 }
 Row = dict[str, Any]
@@ -114,7 +114,7 @@ def robustness(dataset: str) -> str:
         clean = next(row for row in own if row["severity"] == 0)
         cells = [f"{clean['top1_error']:.1f} <sub>{clean['top1_low']:.1f}–{clean['top1_high']:.1f}</sub>"]
         for reason in there:
-            means = [fmean(errors[key]) for key in errors if reasons.get(key) == reason]
+            means = [fmean(errors[key]) for key in errors if reasons.get(key) == reason and key != NOTHING]
             cells.append(f"{fmean(means):.1f}" if means else "–")
         lines.append([method.title, *cells])
     return _table(lines)

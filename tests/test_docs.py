@@ -35,6 +35,8 @@ def test_settings_are_found_and_wrong_ones_noticed() -> None:
     assert found == ["+alexnet.activation=sigmoid", "curve.sizes.demo=[1,2]", "alexnet.activation=tanh"]
     assert refused(found) == "alexnet.activation=tanh"  # without a plus
     assert refused(["curve.sizes=[100,1000]"]) is not None  # a list for a mapping
+    assert refused(["datasets.mine.image_size=64", "seed=1"]) is None  # a person's own
+    assert refused(["datasets.objects.imagesize=64"]) == "datasets.objects.imagesize=64"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -116,6 +116,8 @@ def test_a_repository_without_a_commit_gets_advice(tmp_path: Path, monkeypatch: 
     identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
     assert command(tmp_path / "new", "git", *identity, "commit", "-q", "--allow-empty", "-m", "start").returncode == 0
     check_repository()
+    monkeypatch.setattr("pipeline.project.shutil.which", lambda name: None)
+    check_repository()  # without git's program DVC will say what it lacks
 
 
 #: DVC on a file system that has neither hard nor symbolic links, as FAT and many network shares.

@@ -24,6 +24,7 @@ from pipeline.stages import cnn, codebook, features, fuse, prepare, svm
 from pipeline.training import joined as joining
 from pipeline.training.checkpoint import save_checkpoint
 from pipeline.training.joined import joined
+from pipeline.training.pace import Pace
 from tests.conftest import edit
 from tests.test_models import scores_of
 
@@ -144,7 +145,62 @@ def test_a_network_is_trained_up_to_the_epoch_that_val_chose(
     fitted = families.fit(Recipe.of(chosen, "lenet5", "network"), data, chosen.compute, tmp_path / "a")
     assert asked[-1] == (1, 1)
     assert isinstance(fitted.model, Network)
-    assert (tmp_path / "a" / "checkpoint-again.pt").is_file()
+    (checkpoint,) = (tmp_path / "a").glob("checkpoint-again-*.pt")
+    rate = next(trial["value"] for trial in fitted.trials if trial["chosen"])
+    assert checkpoint.name == f"checkpoint-again-{rate:g}.pt"  # of another rate it would be no start
+
+
+def test_the_second_training_passes_over_its_images_as_often(
+    chosen: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With more images an epoch could have fewer passes, and the network that learned from more would learn less."""
+    from pipeline.training import loop, tuning
+
+    paces: list[Pace] = []
+    real = loop.fit
+
+    def fit(task: Any, plan: Any, rate: float, epochs: int, checkpoint: Any, *others: Any, **named: Any) -> Any:
+        if checkpoint is not None:
+            paces.append(Pace.of(plan, len(task.train)))
+        return real(task, plan, rate, epochs, checkpoint, *others, **named)
+
+    monkeypatch.setattr(tuning, "fit", fit)
+    data = Prepared.read().data
+    recipe = Recipe.of(chosen, "lenet5", "network")
+    steps = recipe.settings.epochs * Pace.of(recipe.settings, len(data.train)).steps
+    plan = recipe.settings.model_copy(update={"least_steps": steps + 1, "batch_size": 32})  # just short of one pass
+    families.fit(replace(recipe, settings=plan), data, chosen.compute, tmp_path / "a")
+    first, second = paces[0], paces[-1]
+    assert second.images == first.images + len(data.val)
+    assert second.passes == first.passes > 1
+    assert second.steps_an_epoch >= first.steps_an_epoch
+
+
+@pytest.mark.parametrize("fate", ["diverged", "fell back to guessing"])
+def test_where_the_second_training_fails_the_first_network_is_kept_and_that_is_said(
+    chosen: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    from pipeline.training import loop, tuning
+
+    recipe, data = Recipe.of(chosen, "lenet5", "network"), Prepared.read().data
+    expected = families.fit(replace(recipe, refit=False), data, chosen.compute, tmp_path / "a")
+    real = loop.fit
+
+    def fit(*arguments: Any, **named: Any) -> Any:
+        if named.get("until") is not None:
+            if fate == "diverged":
+                raise loop.Diverged("the loss is no longer a finite number")
+            return None, loop.Progress(history=[{"train_error": 0.95}])
+        network, history = real(*arguments, **named)
+        history.history[-1]["train_error"] = 0.3
+        return network, history
+
+    monkeypatch.setattr(tuning, "fit", fit)
+    found = families.fit(recipe, data, chosen.compute, tmp_path / "b")
+    for name, array in expected.model.arrays().items():
+        np.testing.assert_array_equal(found.model.arrays()[name], array)
+    (trial,) = (trial for trial in found.trials if trial["chosen"])
+    assert f", {fate} on train and val together, so the network of train alone is kept" in trial["candidate"]
 
 
 def test_an_interrupted_second_training_goes_on_to_the_same_weights(
@@ -157,7 +213,7 @@ def test_an_interrupted_second_training_goes_on_to_the_same_weights(
     def killed(path: Path, state: Any) -> None:
         real(path, state)
         seen.append(path.name)
-        if seen.count("checkpoint-again.pt") == 1:
+        if path.name.startswith("checkpoint-again"):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.training.loop.save_checkpoint", killed)

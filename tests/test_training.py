@@ -947,6 +947,12 @@ def test_curves_can_be_watched_after_each_epoch_and_begin_anew_with_another_rate
         assert curves(tmp_path) == [str(epoch) for epoch in range(1, epochs + 1)]
     watched(history(1, error=0.4))  # the next best rate
     assert curves(tmp_path) == ["1"]
+    resumed = history(4, error=0.4)  # where a killed run was, which had another rate before
+    watched(history(3))
+    watched(resumed)
+    assert curves(tmp_path) == ["1", "2", "3", "4"]
+    lines = (tmp_path / "live" / "plots" / "metrics" / "val_error.tsv").read_text().splitlines()
+    assert {line.split("\t")[1] for line in lines[1:]} == {"0.4"}
     watched.close(history(3))  # but the first was better after all
     assert curves(tmp_path) == ["1", "2", "3"]
     told = json.loads((tmp_path / "live" / "metrics.json").read_text())

@@ -130,7 +130,13 @@ def _of_network(measuring: Measuring, recipe: Recipe, fits: list[Fit]) -> dict[i
         if pace.batch_size not in steps:
             steps[pace.batch_size] = _seconds_a_step(measuring, recipe, data, pace.batch_size)
         epochs = recipe.settings.epochs + tries * recipe.settings.trial_epochs
-        return epochs, epochs * (pace.steps_an_epoch * steps[pace.batch_size] + len(data.val) * looks)
+        seconds = epochs * (pace.steps_an_epoch * steps[pace.batch_size] + len(data.val) * looks)
+        if recipe.refit:  # as long as the training, at most, and on more images
+            again = recipe.settings.epochs
+            more = 1 + len(data.val) / len(data.train)
+            seconds += again * (more * pace.steps_an_epoch * steps[pace.batch_size] + len(data.val) * looks)
+            epochs += again
+        return epochs, seconds
 
     tries = len(recipe.settings.learning_rates)
     smallest = min(size for size in measuring.sizes() if tuned[size])

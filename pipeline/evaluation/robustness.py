@@ -14,6 +14,7 @@ from pipeline import layout
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import wilson_interval
 from pipeline.files import read_arrays, read_json
+from pipeline.robustness.change import NOTHING
 
 STAGE = "robustness"
 CLEAN = "none"
@@ -156,7 +157,10 @@ def _by_reason(found: Robustness, key: str, confidence: float) -> dict[str, dict
     clean = found.wrong_after(key, CLEAN, 0)
     out = {}
     for reason in dict.fromkeys(change["reason"] for change in found.changes.values()):
-        shares = mean_wrong(found, key, [one for one, change in found.changes.items() if change["reason"] == reason])
+        own = [one for one, change in found.changes.items() if change["reason"] == reason and one != NOTHING]
+        if not own:
+            continue
+        shares = mean_wrong(found, key, own)
         low, high = _wilson(shares, confidence)
         out[reason] = {
             "top1_error": round(100 * float(shares.mean()), 4),

@@ -25,7 +25,7 @@ from pipeline.training.images import Normalisation, Pixels
 from pipeline.training.joined import joined
 from pipeline.training.loop import Watch, unwatched
 from pipeline.training.memory import keep_freed_memory
-from pipeline.training.pace import paced
+from pipeline.training.pace import Pace, paced
 from pipeline.training.prediction import EVAL_BATCH, VIEWS, predict_and_watch
 from pipeline.training.processes import ALONE, Processes
 from pipeline.training.tasks import Task, make_task, rebuild
@@ -142,9 +142,11 @@ def fit(
     scores, familiarity, strangeness = _see_val(model, data)
     seconds = trained.seconds
     if recipe.refit:
-        network, task, took = _again(recipe, trained, data, compute, work, processes, title)
-        model, seconds = _model(recipe, network, task, data), seconds + took
-        _, familiarity, strangeness = _see_val(model, data)  # layers are known by this network
+        again, took = _again(recipe, trained, data, compute, work, processes, title)
+        seconds += took
+        if again is not None:
+            model = again
+            _, familiarity, strangeness = _see_val(model, data)  # layers are known by this network
     return Fitted(model, scores, familiarity, strangeness, trained.tuning, seconds, tuning, trained.history)
 
 
@@ -160,13 +162,16 @@ def _again(
     work: Path,
     processes: Processes,
     title: str | None,
-) -> tuple[nn.Module, Task, float]:
-    """The network from train and val together, the task, and the seconds that it took."""
+) -> tuple[Network | None, float]:
+    """The network from train and val together, if it learned, and the seconds that it took."""
     both = replace(data, train=joined(data.train, data.val, work, processes.rank))
-    settings = paced(recipe.key, recipe.settings, len(both.train))
+    pace, larger = (Pace.of(recipe.settings, len(split)) for split in (data.train, both.train))
+    passes = pace.passes * recipe.settings.epochs * larger.steps  # as many an epoch as before: more images are no fewer
+    update = {"batch_size": larger.batch_size, "least_steps": passes}
+    settings = recipe.settings.model_copy(update=update)
     task = make_task(recipe.key, settings, recipe.allowed, recipe.seed, both, compute, processes)
     network, took = train_again(f"{title or f'cnn {recipe.key}'} on train and val", task, settings, trained, work)
-    return network, task, took
+    return (None if network is None else _model(recipe, network, task, data)), took
 
 
 def _see_val(model: Network, data: TrainingData) -> tuple[np.ndarray, Familiarity, np.ndarray]:

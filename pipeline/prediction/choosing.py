@@ -145,6 +145,7 @@ def _changed(chosen: settings.Settings, key: str, card: Card) -> str:
         except PipelineError:
             return ""
         before[key] = card.settings
+        now["refit"], before["refit"] = chosen.refit, card.refit
     found = [text for name in now for text in _differences(name, before[name], now[name])]
     if not found:
         return ""

@@ -15,6 +15,7 @@ from pipeline.report.words import setting
 DEFAULTS = Path(__file__).parent / "defaults.yaml"  # params.yaml as the project comes; a test keeps them equal
 ABSENT = object()
 MOST_OPTIONS = 30  # beyond that the file itself is the better way
+_DATASET = re.compile(r"[+~]*datasets\.(?P<name>[^.=]+)[.=]")
 BY_HAND = "make repro   # after putting the settings below into params.yaml"
 
 
@@ -73,8 +74,13 @@ def _give(options: list[str], wanted: Any) -> bool:
 
 
 def refused(options: list[str]) -> str | None:
-    """The first of some options of `dvc exp run -S` that DVC doesn't take with the project's own params.yaml."""
-    return next((option for option in options if _made_of([option]) is None), None)
+    """The first of some options of `dvc exp run -S` that DVC doesn't take with params.yaml as the project comes.
+
+    Settings of a person's own data sets, which that file doesn't have, are not looked at.
+    """
+    known = _read(DEFAULTS)["datasets"]
+    some = [option for option in options if not (found := _DATASET.match(option)) or found["name"] in known]
+    return next((option for option in some if _made_of([option]) is None), None)
 
 
 def _made_of(options: list[str]) -> Any:

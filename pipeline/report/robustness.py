@@ -19,7 +19,7 @@ from pipeline.report.charts.base import Chart
 from pipeline.report.faults import Faults
 from pipeline.report.pictures import data_uri
 from pipeline.report.words import p_value, tenths
-from pipeline.robustness.change import GROUPS
+from pipeline.robustness.change import GROUPS, NOTHING
 
 #: Of each of the lecture's reasons the change that its sentence is about.
 SPOKEN = {
@@ -37,7 +37,6 @@ CUES = {
     "coarse": "fine structure",
     "no_background": "the background",
 }
-BACKGROUND = "background_alone"
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _sureness(told: dict[str, Any], there: list[Result]) -> str:
 def _mean_over_changes(told: dict[str, Any], key: str, name: str) -> float:
     values: dict[str, list[float]] = {}
     for row in told["methods"][key]["rows"]:
-        if row["change"] != CLEAN:
+        if row["change"] not in (CLEAN, NOTHING):
             values.setdefault(row["change"], []).append(row[name])
     return sum(sum(own) / len(own) for own in values.values()) / max(len(values), 1)
 
@@ -243,11 +242,11 @@ def _about_cues(found: Robustness, there: list[Result], confidence: float) -> li
 
 def _from_the_background(told: dict[str, Any], there: list[Result], classes: int) -> list[str]:
     """How often each of them guesses what is not in the picture any more, from what it usually stands before."""
-    if BACKGROUND not in {change["key"] for change in told["changes"]}:
+    if NOTHING not in {change["key"] for change in told["changes"]}:
         return []
     said = []
     for result in there:
-        row = _row_of(told, result.method.key, BACKGROUND, 1)
+        row = _row_of(told, result.method.key, NOTHING, 1)
         right, low, high = (tenths(100 - row[name]) for name in ("top1_error", "top1_high", "top1_low"))
         said.append(f"{_title(result)} is right on {right} % ({low} to {high})")
     return [

@@ -116,7 +116,7 @@ class Change:
 MOST = 5  # severities
 UNDRAWN = np.random.default_rng(0)  # what a change gets that draws nothing: to make a generator takes a moment
 
-#: The lecture's reasons why recognition is hard, then others' corruptions, then single cues.
+#: The lecture's reasons why recognition is hard, then others' corruptions, single cues, and things without their place.
 GROUPS = {
     "viewpoint": "viewpoint",
     "lighting": "lighting",
@@ -127,7 +127,9 @@ GROUPS = {
     "weather": "weather",
     "digital": "digital processing",
     "cue": "cues",
+    "background": "background",
 }
+NOTHING = "background_alone"  # a picture without its thing: who errs on it is right, so it is in no mean
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:

@@ -44,9 +44,9 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
     wrong = refused(changes)
     if wrong is not None:
         raise PipelineError(
-            f"publish: `dvc exp run` does not take `-S {wrong}`; write a plus before a key that params.yaml does not "
-            "have (+key=value), and the budget's name behind a key whose value is given for each budget "
-            "(key.demo=value)"
+            f"publish: `dvc exp run` does not take `-S {wrong}` with params.yaml as the project comes; write a plus "
+            "before a key that it does not have (+key=value), and the budget's name behind a key whose value is given "
+            "for each budget (key.demo=value)"
         )
     metrics = read_json(layout.METRICS, "evaluate")
     environment = read_json(layout.TABLES / "environment.json", "evaluate")

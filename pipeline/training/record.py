@@ -26,7 +26,7 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._live: Live | None = None
-        self._written = 0  # epochs
+        self._written: list[dict[str, float]] = []  # an epoch each
 
     def __call__(self, progress: Progress) -> None:
         """Write the epochs that are not written yet.
@@ -60,14 +60,14 @@ class Record:
 
     def _write(self, progress: Progress) -> Live:
         live = self._live
-        if live is None or progress.epoch <= self._written:
-            live, self._written = self._anew(), 0
-        for row in progress.history[self._written :]:
+        if live is None or progress.history[: len(self._written)] != self._written:
+            live, self._written = self._anew(), []
+        for row in progress.history[len(self._written) :]:
             live.step = int(row["epoch"])
             for name in CURVES:
                 live.log_metric(name, row[name], timestamp=False)
             live.next_step()
-        self._live, self._written = live, progress.epoch
+        self._live, self._written = live, list(progress.history)
         return live
 
     def _anew(self) -> Live:

@@ -14,7 +14,7 @@ from torch import nn
 from pipeline import progress
 from pipeline.files import write_json
 from pipeline.settings import Training
-from pipeline.training.loop import Advance, Diverged, Progress, Watch, fit, unwatched
+from pipeline.training.loop import GUESSES_BETTER, Advance, Diverged, Progress, Watch, fit, unwatched
 from pipeline.training.pace import Pace
 from pipeline.training.tasks import Task
 
@@ -73,7 +73,9 @@ def tune_and_train(title: str, task: Task, settings: Training, work: Path, watch
     return Trained(network, history, tuning, clock.total(), final_clock.total())
 
 
-def train_again(title: str, task: Task, settings: Training, trained: Trained, work: Path) -> tuple[nn.Module, float]:
+def train_again(
+    title: str, task: Task, settings: Training, trained: Trained, work: Path
+) -> tuple[nn.Module | None, float]:
     """Train from the start on other images, with the rate and up to the epoch that were chosen: nothing is chosen.
 
     The learning rate rises and falls as it did, over all epochs; a killed run goes on after its last epoch.
@@ -85,13 +87,12 @@ def train_again(title: str, task: Task, settings: Training, trained: Trained, wo
         work: the folder for its checkpoint.
 
     Returns:
-        the network, and the seconds that it took.
-
-    Raises:
-        Diverged: on these images the rate that was chosen is too high.
+        the network, or None where the rate that was chosen is too high on these images, which the list of tries then
+        says; and the seconds that it took.
     """
-    rate = next(trial["value"] for trial in trained.tuning if trial["chosen"])
-    clock, until = _Clock(work / "again_seconds.json"), trained.history.best_epoch
+    trial = next(trial for trial in trained.tuning if trial["chosen"])
+    rate, until = trial["value"], trained.history.best_epoch
+    clock = _Clock(work / f"again-{rate:g}-seconds.json")
     with progress.bar(title, until * Pace.of(settings, len(task.train)).images_an_epoch) as bar:
 
         def advance(count: int, note: str) -> None:
@@ -99,8 +100,23 @@ def train_again(title: str, task: Task, settings: Training, trained: Trained, wo
             if note and task.processes.first:
                 clock.save()
 
-        network, _ = fit(task, settings, rate, settings.epochs, work / "checkpoint-again.pt", advance, until=until)
-    return network, clock.total()
+        checkpoint = work / f"checkpoint-again-{rate:g}.pt"
+        try:
+            network, history = fit(task, settings, rate, settings.epochs, checkpoint, advance, until=until)
+            fate = "fell back to guessing" if _guesses(task, history) > _guesses(task, trained.history) else ""
+        except Diverged:
+            fate = "diverged"
+    if not fate:
+        return network, clock.total()
+    trial["candidate"] += f", {fate} on train and val together, so the network of train alone is kept"
+    progress.say(f"learning rate {rate:g} {fate} on train and val together; the network of train alone is kept")
+    return None, clock.total()
+
+
+def _guesses(task: Task, history: Progress) -> bool:
+    """Whether the last epoch's error on train is that of always naming the most frequent class, or hardly less."""
+    largest = float(task.train.labels.bincount().max()) / len(task.train)
+    return history.history[-1]["train_error"] > 1 - (1 + GUESSES_BETTER) * largest
 
 
 def _train_with_the_best(

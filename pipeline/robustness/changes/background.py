@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Beside, Change, Layers, to_bytes
+from pipeline.robustness.change import NOTHING, Beside, Change, Layers, to_bytes
 
 GREY = 128
 
@@ -38,12 +38,12 @@ def silhouette(image: np.ndarray, level: None, random: np.random.Generator, besi
 
 
 CHANGES = [
-    Change("other_background", "another image's background", "clutter", other_background, (None,),
+    Change("other_background", "another image's background", "background", other_background, (None,),
            ("before the background of another image",), draws=False, company=True, layers=True),
-    Change("no_background", "without background", "cue", no_background, (None,),
+    Change("no_background", "without background", "background", no_background, (None,),
            ("before plain grey",), draws=False, layers=True),
-    Change("silhouette", "silhouette alone", "cue", silhouette, (None,),
+    Change("silhouette", "silhouette alone", "background", silhouette, (None,),
            ("as a black silhouette",), draws=False, layers=True),
-    Change("background_alone", "background alone", "cue", background_alone, (None,),
+    Change(NOTHING, "background alone", "background", background_alone, (None,),
            ("with the thing taken out of the picture",), draws=False, layers=True),
 ]  # fmt: skip
