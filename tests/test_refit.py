@@ -167,8 +167,9 @@ def test_the_second_training_passes_over_its_images_as_often(
     monkeypatch.setattr(tuning, "fit", fit)
     data = Prepared.read().data
     recipe = Recipe.of(chosen, "lenet5", "network")
-    steps = recipe.settings.epochs * Pace.of(recipe.settings, len(data.train)).steps
-    plan = recipe.settings.model_copy(update={"least_steps": steps + 1, "batch_size": 32})  # just short of one pass
+    plan = recipe.settings.model_copy(update={"batch_size": 32})
+    one_pass = plan.epochs * Pace.of(plan.model_copy(update={"least_steps": 1}), len(data.train)).steps
+    plan = plan.model_copy(update={"least_steps": one_pass + 1})  # so that an epoch has two
     families.fit(replace(recipe, settings=plan), data, chosen.compute, tmp_path / "a")
     first, second = paces[0], paces[-1]
     assert second.images == first.images + len(data.val)
