@@ -72,7 +72,7 @@ def test_a_killed_ablation_does_not_train_a_finished_row_again(ablated: Path, mo
     real = tune_and_train
     calls: list[str] = []
 
-    def counted(title: str, task: Any, parameters: Any, work: Path) -> Any:
+    def counted(title: str, task: Any, parameters: Any, work: Path, *watch: Any) -> Any:
         calls.append(str(parameters.activation))
         if len(calls) == 2:
             raise KeyboardInterrupt
@@ -91,7 +91,7 @@ def test_other_rates_are_another_row_and_so_is_a_divergence(ablated: Path, monke
     real = tune_and_train
     calls: list[float] = []
 
-    def counted(title: str, task: Any, parameters: Any, work: Path) -> Any:
+    def counted(title: str, task: Any, parameters: Any, work: Path, *watch: Any) -> Any:
         calls.append(parameters.learning_rates[0])
         if calls == [0.02, 1e30, 0.01]:
             raise KeyboardInterrupt

@@ -243,7 +243,7 @@ def test_the_leaderboard_shows_means_over_seeds(inside: Path) -> None:
 
 def test_page_and_summary_say_what_the_errors_are_means_of(inside: Path) -> None:
     page, digest = layout.PAGE.read_text(encoding="utf-8"), layout.SUMMARY.read_text(encoding="utf-8")
-    assert "was trained from 3 seeds (0, 4 and 7)" in page
+    assert "was trained once from each of 3 seeds (0, 4 and 7)" in page
     assert "in the mean of 3 seeds" in page
     assert "a paired t test over test images and seeds" in page
     assert "Errors are means over 3 seeds" in page
