@@ -19,8 +19,9 @@ from typing import Any
 
 from pipeline import catalogue
 from pipeline.errors import PipelineError
+from pipeline.evaluation.robustness import FIFTEEN
 from pipeline.report.words import seconds
-from pipeline.robustness.change import GROUPS, NOTHING
+from pipeline.robustness.change import GROUPS, MOST, NOTHING
 from pipeline.robustness.changes import SMALL, changes
 
 ROOT = Path(__file__).parents[1]
@@ -101,11 +102,14 @@ def curve(dataset: str, name: str = "curve") -> str:
 
 
 def robustness(dataset: str) -> str:
-    """Top-1 errors on changed test images by reason: the mean over its changes, each the mean over its severities."""
+    """Top-1 errors on changed test images by reason: the mean over its changes, each the mean over its severities.
+
+    Last, the mean over the fifteen corruptions of ImageNet-C at all five severities, where all were measured.
+    """
     rows = _rows(dataset, "robustness")
     reasons = {key: change.reason for key, change in changes(SMALL).items()}
     there = [reason for reason in GROUPS if any(reasons.get(row["change"]) == reason for row in rows)]
-    lines = [["method", "as they are", *(GROUPS[reason] for reason in there)]]
+    lines = [["method", "as they are", *(GROUPS[reason] for reason in there), "fifteen corruptions"]]
     for method in _in_order({row["method"] for row in rows}):
         own = [row for row in rows if row["method"] == method.key]
         errors: dict[str, list[float]] = {}
@@ -116,6 +120,8 @@ def robustness(dataset: str) -> str:
         for reason in there:
             means = [fmean(errors[key]) for key in errors if reasons.get(key) == reason and key != NOTHING]
             cells.append(f"{fmean(means):.1f}" if means else "–")
+        fifteen = [len(errors.get(key, [])) == MOST for key in FIFTEEN]
+        cells.append(f"{fmean(fmean(errors[key]) for key in FIFTEEN):.1f}" if all(fifteen) else "–")
         lines.append([method.title, *cells])
     return _table(lines)
 
