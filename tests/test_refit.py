@@ -14,16 +14,15 @@ from pipeline import settings
 from pipeline.classifiers.fitting import fit_svm, refit_svm
 from pipeline.classifiers.linear_svm import LinearSVM, Solver
 from pipeline.classifiers.vectors import Dense, Joined, Scaling
-from pipeline.data.contract import Split
+from pipeline.data import pooled
+from pipeline.data.contract import Split, TrainingData
 from pipeline.models import families
 from pipeline.models.delivery import Prepared
 from pipeline.models.network import Network
 from pipeline.models.recipe import Recipe
 from pipeline.settings import Svm
 from pipeline.stages import cnn, codebook, features, fuse, prepare, svm
-from pipeline.training import joined as joining
 from pipeline.training.checkpoint import save_checkpoint
-from pipeline.training.joined import joined
 from pipeline.training.pace import Pace
 from tests.conftest import edit
 from tests.test_models import scores_of
@@ -37,12 +36,13 @@ def split(count: int, seed: int, name: str = "train") -> Split:
     return Split(name, images, np.arange(count) % 2, [f"{name}/{number}" for number in range(count)])
 
 
-@pytest.mark.parametrize("limit", [joining.IN_MEMORY, 0])
+@pytest.mark.parametrize("limit", [pooled.IN_MEMORY, 0])
 def test_joined_images_are_those_of_both_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr(joining, "IN_MEMORY", limit)
-    monkeypatch.setattr(joining, "AT_ONCE", 3)
+    monkeypatch.setattr(pooled, "IN_MEMORY", limit)
+    monkeypatch.setattr(pooled, "ROWS", 3)
     first, second = split(7, 0), split(5, 1, "val")
-    both = joined(first, second, tmp_path / "work")
+    pool = pooled.Pooled.of(TrainingData(first, second, ["a", "b"], False, "these"))
+    both = pool.rows("both", np.ones(len(pool), bool), tmp_path / "work")
     np.testing.assert_array_equal(both.images, np.concatenate([first.images, second.images]))
     assert both.labels.tolist() == [*first.labels, *second.labels]
     assert both.ids == [*first.ids, *second.ids]

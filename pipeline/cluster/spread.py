@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import progress, settings
+from pipeline import progress
 from pipeline.augmentation.copies import Rows
 from pipeline.cluster.connection import Workers, connected
 from pipeline.cluster.products import read_shared
@@ -148,7 +148,7 @@ def folds_side_by_side(compute: Compute, wanted: Sequence[tuple[str, int]]) -> N
         bar.advance(len(failed))
 
 
-def show_side_by_side(asking: Asking, asked: Sequence[Condition]) -> None:
+def show_side_by_side(compute: Compute, asking: Asking, asked: Sequence[Condition]) -> None:
     """Let workers ask the models about changed images, several changes at once; what is kept already is not asked.
 
     A change that fails is left to `shown`, which says why.
@@ -156,7 +156,6 @@ def show_side_by_side(asking: Asking, asked: Sequence[Condition]) -> None:
     Args:
         asked: the changes, and how severe they are.
     """
-    compute = settings.load().compute
     missing = [one for one in asked if asking.kept.read(one, list(asking.stored)) is None]
     if not missing:
         return

@@ -160,20 +160,18 @@ def show(job: ShowJob, change: str | None, severity: int) -> None:
         change: its key; None: the images as they are.
     """
     with _in_project(job.project) as compute:
-        asking = _asking(job)
+        asking = _asking(job, compute)
         condition = (None if change is None else next(one for one in asking.changes if one.key == change)), severity
         asking.shown(condition, compute.worker_count, lambda count: None)
 
 
 @lru_cache(maxsize=1)
-def _asking(job: ShowJob) -> Asking:
+def _asking(job: ShowJob, compute: Compute) -> Asking:
     """Models and images, which a worker reads once."""
     from pipeline.data.contract import load_manifest
     from pipeline.robustness.asking import Asking
 
-    chosen = settings.load()
-    local = chosen.compute.model_copy(update={"backend": "threading", "scheduler": None, "workers": _threads()})
-    return Asking.of(chosen.model_copy(update={"compute": local}), load_manifest())
+    return Asking.of(settings.load().model_copy(update={"compute": compute}), load_manifest())
 
 
 @contextmanager

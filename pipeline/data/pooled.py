@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import layout
-from pipeline.data.contract import Split, load_manifest, load_split, load_together
+from pipeline.data.contract import Split, TrainingData, load_manifest, load_split, load_together
 from pipeline.errors import PipelineError
 from pipeline.parallel import slices
 
@@ -52,6 +52,20 @@ class Pooled:
             manifest["classes"],
             manifest["grey"],
             manifest["splits"],
+        )
+
+    @staticmethod
+    def of(data: TrainingData) -> Pooled:
+        """Train and val of a fit, each image by itself."""
+        parts = [data.train, data.val]
+        return Pooled(
+            parts,
+            np.concatenate([part.labels for part in parts]),
+            [name for part in parts for name in part.ids],
+            np.arange(sum(map(len, parts))),
+            data.classes,
+            data.grey,
+            data.fingerprint,
         )
 
     def __len__(self) -> int:

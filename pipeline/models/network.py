@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pipeline.data.contract import TrainingData
+from pipeline.data.pooled import Pooled
 from pipeline.device import device_name, pick_device, pick_precision
 from pipeline.models.familiarity import Familiarity
 from pipeline.models.fitted import Fitted
@@ -22,7 +23,6 @@ from pipeline.networks.parts.counting import count_parameters, table
 from pipeline.networks.parts.layers import EuclideanRadialBasis, LocallyConnected2d
 from pipeline.settings import Compute
 from pipeline.training.images import Normalisation, Pixels
-from pipeline.training.joined import joined
 from pipeline.training.loop import Watch, unwatched
 from pipeline.training.memory import keep_freed_memory
 from pipeline.training.pace import Pace, paced
@@ -164,7 +164,8 @@ def _again(
     title: str | None,
 ) -> tuple[Network | None, float]:
     """The network from train and val together, if it learned, and the seconds that it took."""
-    both = replace(data, train=joined(data.train, data.val, work, processes.rank))
+    pool = Pooled.of(data)
+    both = replace(data, train=pool.rows(f"train-and-val-{processes.rank}", np.ones(len(pool), bool), work))
     pace, larger = (Pace.of(recipe.settings, len(split)) for split in (data.train, both.train))
     passes = pace.passes * recipe.settings.epochs * larger.steps  # as many an epoch as before: more images are no fewer
     update = {"batch_size": larger.batch_size, "least_steps": passes}

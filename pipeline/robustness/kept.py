@@ -36,8 +36,16 @@ class Kept:
         Args:
             device: where models compute.
         """
-        code = [Path(__file__).parent, PACKAGE / "randomness.py", Path(objects.__file__).parent]
-        models = {key: {name: file.blake2b for name, file in one.card.files.items()} for key, one in stored.items()}
+        code = [
+            Path(__file__).parent,
+            PACKAGE / "randomness.py",
+            PACKAGE / "evaluation" / "calibration.py",
+            Path(objects.__file__).parent,
+        ]
+        models = {
+            key: [{name: file.blake2b for name, file in one.card.files.items()}, one.card.calibration]
+            for key, one in stored.items()
+        }
         return Kept(
             work_folder(
                 STEP,

@@ -37,7 +37,7 @@ def run() -> None:
     if chosen.compute.backend == "dask":
         from pipeline.cluster.spread import show_side_by_side
 
-        show_side_by_side(asking, asked)
+        show_side_by_side(chosen.compute, asking, asked)
     workers = chosen.compute.worker_count
     with progress.bar("robustness", len(sample.labels) * len(asked)) as bar:
         shown = [asking.shown(condition, workers, bar.advance) for condition in asked]

@@ -147,6 +147,12 @@ def _epoch(run: Run, advance: Advance) -> dict[str, float]:
     )
 
 
+def error_of_guessing(task: Task) -> float:
+    """The error on train from which on a network does hardly more than name the most frequent class."""
+    largest = float(task.train.labels.bincount().max()) / len(task.train)
+    return 1 - (1 + GUESSES_BETTER) * largest
+
+
 class Run:
     """A network on its way: all that a checkpoint holds."""
 
@@ -168,8 +174,7 @@ class Run:
         self.factor = schedule(settings, self.total)
         self.progress = Progress()
         self.broken = torch.full((), -1, device=task.device)  # the first step whose loss was no finite number
-        largest = float(task.train.labels.bincount().max()) / len(task.train)
-        self.guesses = 1 - (1 + GUESSES_BETTER) * largest  # the error from which on it is guessing
+        self.guesses = error_of_guessing(task)
         self.best = _copy(self.network)
         self.val_chooses = True
         own = {"learning_rate": learning_rate, "epochs": epochs, "seed": task.seed, "passes": self.pace.passes}

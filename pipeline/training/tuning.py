@@ -14,7 +14,7 @@ from torch import nn
 from pipeline import progress
 from pipeline.files import write_json
 from pipeline.settings import Training
-from pipeline.training.loop import GUESSES_BETTER, Advance, Diverged, Progress, Watch, fit, unwatched
+from pipeline.training.loop import Advance, Diverged, Progress, Watch, error_of_guessing, fit, unwatched
 from pipeline.training.pace import Pace
 from pipeline.training.tasks import Task
 
@@ -103,7 +103,8 @@ def train_again(
         checkpoint = work / f"checkpoint-again-{rate:g}.pt"
         try:
             network, history = fit(task, settings, rate, settings.epochs, checkpoint, advance, until=until)
-            fate = "fell back to guessing" if _guesses(task, history) > _guesses(task, trained.history) else ""
+            before, after = (one.history[-1]["train_error"] for one in (trained.history, history))
+            fate = "fell back to guessing" if after > error_of_guessing(task) >= before else ""
         except Diverged:
             fate = "diverged"
     if not fate:
@@ -111,12 +112,6 @@ def train_again(
     trial["candidate"] += f", {fate} on train and val together, so the network of train alone is kept"
     progress.say(f"learning rate {rate:g} {fate} on train and val together; the network of train alone is kept")
     return None, clock.total()
-
-
-def _guesses(task: Task, history: Progress) -> bool:
-    """Whether the last epoch's error on train is that of always naming the most frequent class, or hardly less."""
-    largest = float(task.train.labels.bincount().max()) / len(task.train)
-    return history.history[-1]["train_error"] > 1 - (1 + GUESSES_BETTER) * largest
 
 
 def _train_with_the_best(
