@@ -31,6 +31,12 @@ BENCHMARKS = ROOT / "benchmarks" / "results.json"
 MARKED = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DATASETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "objects": "objects (demo)"}
 COLUMNS = ["method", "top-1", "top-5", "val", "training", "on", "settings"]
+#: Runs that differ in what the training images were augmented with alone.
+AUGMENTED = {
+    "augmentation-none": "none",
+    "augmentation-mirror-shift": "mirror and shift",
+    "augmentation-all": "all",
+}
 LIMITED = "results-*-images"  # where `prepare.train_limit` left fewer
 WHAT = {
     "dataset",
@@ -51,6 +57,8 @@ LOOKS: dict[str, set[str]] = {
     "C, steps, and fusion weights": {"fusion"},
     "learning rate and epoch": {"network", "fine_tuned"},
 }
+#: The group of each change.
+REASONS = {key: change.reason for key, change in changes(SMALL).items()}
 Row = dict[str, Any]
 
 
@@ -107,22 +115,24 @@ def robustness(dataset: str) -> str:
     Last, the mean over the fifteen corruptions of ImageNet-C at all five severities, where all were measured.
     """
     rows = _rows(dataset, "robustness")
-    reasons = {key: change.reason for key, change in changes(SMALL).items()}
-    there = [reason for reason in GROUPS if any(reasons.get(row["change"]) == reason for row in rows)]
+    there = _reasons(rows)
     lines = [["method", "as they are", *(GROUPS[reason] for reason in there), "fifteen corruptions"]]
     for method in _in_order({row["method"] for row in rows}):
-        own = [row for row in rows if row["method"] == method.key]
-        errors: dict[str, list[float]] = {}
-        for row in own:
-            errors.setdefault(row["change"], []).append(row["top1_error"])
-        clean = next(row for row in own if row["severity"] == 0)
-        cells = [f"{clean['top1_error']:.1f} <sub>{clean['top1_low']:.1f}–{clean['top1_high']:.1f}</sub>"]
-        for reason in there:
-            means = [fmean(errors[key]) for key in errors if reasons.get(key) == reason and key != NOTHING]
-            cells.append(f"{fmean(means):.1f}" if means else "–")
+        errors = _by_change(rows, method.key)
         fifteen = [len(errors.get(key, [])) == MOST for key in FIFTEEN]
+        cells = [*_on_changed(rows, method.key, there)]
         cells.append(f"{fmean(fmean(errors[key]) for key in FIFTEEN):.1f}" if all(fifteen) else "–")
         lines.append([method.title, *cells])
+    return _table(lines)
+
+
+def augmentation() -> str:
+    """Top-1 errors on changed CIFAR-10 test images by what training images were augmented with."""
+    runs = {title: _rows("cifar10", f"robustness-{name}") for name, title in AUGMENTED.items()}
+    there = _reasons(next(iter(runs.values())))
+    lines = [["method", "augmentation in training", "as they are", *(GROUPS[reason] for reason in there)]]
+    for method in _in_order({row["method"] for rows in runs.values() for row in rows}):
+        lines += [[method.title, title, *_on_changed(rows, method.key, there)] for title, rows in runs.items()]
     return _table(lines)
 
 
@@ -204,6 +214,11 @@ TABLES: dict[str, Callable[[], str]] = {
         for name in DATASETS
         if (PUBLISHED / name / "robustness.json").is_file()
     },
+    **(
+        {"augmentation": augmentation}
+        if all((PUBLISHED / "cifar10" / f"robustness-{name}.json").is_file() for name in AUGMENTED)
+        else {}
+    ),
     "sizes": sizes,
     "others": others,
     "trust": trust,
@@ -215,6 +230,31 @@ TABLES: dict[str, Callable[[], str]] = {
 
 def _rows(dataset: str, name: str) -> Any:
     return json.loads((PUBLISHED / dataset / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _reasons(rows: list[Row]) -> list[str]:
+    """The groups that have a change among these rows."""
+    return [reason for reason in GROUPS if any(REASONS.get(row["change"]) == reason for row in rows)]
+
+
+def _by_change(rows: list[Row], method: str) -> dict[str, list[float]]:
+    """A method's errors on each change, by severity."""
+    errors: dict[str, list[float]] = {}
+    for row in rows:
+        if row["method"] == method:
+            errors.setdefault(row["change"], []).append(row["top1_error"])
+    return errors
+
+
+def _on_changed(rows: list[Row], method: str, there: list[str]) -> list[str]:
+    """A method's error on images as they are, and its mean over each of these groups."""
+    errors = _by_change(rows, method)
+    clean = next(row for row in rows if row["method"] == method and row["severity"] == 0)
+    cells = [f"{clean['top1_error']:.1f} <sub>{clean['top1_low']:.1f}–{clean['top1_high']:.1f}</sub>"]
+    for reason in there:
+        means = [fmean(errors[key]) for key in errors if REASONS.get(key) == reason and key != NOTHING]
+        cells.append(f"{fmean(means):.1f}" if means else "–")
+    return cells
 
 
 def _in_order(keys: Iterable[str]) -> list[catalogue.Method]:

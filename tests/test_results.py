@@ -73,3 +73,23 @@ def test_each_benchmark_says_whether_its_goal_was_met() -> None:
     measured = json.loads(tabulate_results.BENCHMARKS.read_text())
     missed = {row["name"] for row in measured if row["met"] is False}
     assert {line.split(" | ")[0].removeprefix("| ") for line in lines if line.endswith("| no |")} == missed
+
+
+def test_augmentations_stand_under_each_other_and_groups_are_means_of_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tabulate_results, "PUBLISHED", tmp_path)
+    (tmp_path / "cifar10").mkdir()
+    for name, clean, turned in (("none", 20.0, (30, 50)), ("mirror-shift", 18.0, (26, 46)), ("all", 19.0, (20, 22))):
+        row = {"method": "hog", "top1_low": clean - 1, "top1_high": clean + 1}
+        found = [row | {"change": "none", "severity": 0, "top1_error": clean}]
+        found += [row | {"change": "rotation", "severity": 1, "top1_error": error} for error in turned]
+        found.append(row | {"change": "scale", "severity": 1, "top1_error": 10.0})
+        (tmp_path / "cifar10" / f"robustness-augmentation-{name}.json").write_text(json.dumps(found))
+    lines = tabulate_results.augmentation().splitlines()
+    assert lines[0].split(" | ")[2:] == ["as they are", "viewpoint |"]
+    assert [line.split(" | ")[1:] for line in lines[2:]] == [
+        ["none", "20.0 <sub>19.0–21.0</sub>", "25.0 |"],
+        ["mirror and shift", "18.0 <sub>17.0–19.0</sub>", "23.0 |"],
+        ["all", "19.0 <sub>18.0–20.0</sub>", "15.5 |"],
+    ]

@@ -283,7 +283,10 @@ def test_the_stage_leaves_what_evaluation_and_page_show(project: Path) -> None:
         publish.run("2026-01-01", ["seed=0", "robustness.severities=[1,5]"], "results")
     assert not (layout.REPORTS / "published").exists()
     publish.run("2026-01-01", [], "results")
-    rows = json.loads((layout.REPORTS / "published" / "objects" / "robustness.json").read_text())
+    published = layout.REPORTS / "published" / "objects"
+    publish.run("2026-01-01", [], "results-again")
+    assert (published / "robustness-again.json").read_bytes() == (published / "robustness.json").read_bytes()
+    rows = json.loads((published / "robustness.json").read_text())
     assert [row["change"] for row in rows] == [change for change, _ in found.conditions]
     assert rows[0].keys() >= {
         "method",

@@ -129,6 +129,7 @@ GROUPS = {
     "cue": "cues",
     "background": "background",
 }
+GREY = 128  # what covers, or stands behind, where nothing is to be seen
 NOTHING = "background_alone"  # a picture without its thing: who errs on it is right, so it is in no mean
 
 

@@ -1,7 +1,8 @@
 """publish: reports/metrics.json → reports/published/<dataset>/results.json, with all that is needed to repeat it.
 
 The table of an ablated network goes beside it, into ablation-<network>.json, every fit of the learning curves into
-curve.json, where two of them cross into crossing.json, and errors on changed test images into robustness.json.
+curve.json, where two of them cross into crossing.json, and errors on changed test images into robustness.json. Runs
+that are not the data set's main one have a name of their own: `results-NAME.json`, `robustness-NAME.json` and so on.
 """
 
 import datetime
@@ -35,7 +36,7 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
     Args:
         date: YYYY-MM-DD; empty: today.
         changes: settings that the command must repeat.
-        name: of the file.
+        name: of the file: `results`, or `results-NAME` for a run that is not the data set's main one.
         add: keep what the file has: rows of other methods stay, and a method's other seeds are averaged with this one.
 
     Raises:
@@ -70,16 +71,16 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         write_json(path, _ablation(key, chosen, metrics, how))
         progress.say(f"published: {path}")
     if metrics["curve"]:
-        path = folder / f"{'curve' if name == 'results' else f'curve-{name}'}.json"
+        path = folder / _named("curve", name)
         fits = _curve(metrics["curve"], how)
         write_json(path, _with_others(read_json(path, "publish"), fits) if add and path.exists() else fits)
         progress.say(f"published: {path}")
-        path = folder / f"{'crossing' if name == 'results' else f'crossing-{name}'}.json"
+        path = folder / _named("crossing", name)
         pairs = _crossings(metrics["curve"], metrics["confidence"], how)
         write_json(path, _with_other_pairs(read_json(path, "publish"), pairs) if add and path.exists() else pairs)
         progress.say(f"published: {path}")
     if metrics["robustness"]:
-        path = folder / f"{'robustness' if name == 'results' else f'robustness-{name}'}.json"
+        path = folder / _named("robustness", name)
         changed = _robustness(metrics["robustness"], metrics["seed"], how)
         if add and path.exists():
             changed = _beside(read_json(path, "publish"), changed)
@@ -90,6 +91,11 @@ def run(date: str, changes: list[str], name: str, add: bool = False) -> None:
         rows = _joined(read_json(path, "publish"), rows, metrics["confidence"])
     write_json(path, rows)
     progress.say(f"published: {path}")
+
+
+def _named(kind: str, name: str) -> str:
+    """The file of this kind that belongs to `name`: curve.json to results, curve-few.json to results-few."""
+    return f"{kind}{name.removeprefix('results')}.json" if name.startswith("results") else f"{kind}-{name}.json"
 
 
 def _curve(curve: dict[str, Any], how: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import NOTHING, Beside, Change, Layers, to_bytes
-
-GREY = 128
+from pipeline.robustness.change import GREY, NOTHING, Beside, Change, Layers, to_bytes
 
 
 def _on(image: np.ndarray, layers: Layers, ground: np.ndarray) -> np.ndarray:

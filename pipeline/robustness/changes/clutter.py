@@ -5,9 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Beside, Change
-
-GREY = 128
+from pipeline.robustness.change import GREY, Beside, Change
 
 
 def _window(image: np.ndarray, area: float, random: np.random.Generator) -> tuple[slice, slice]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipeline.robustness.change import Beside, Change, to_bytes
-
-GREY = 128
+from pipeline.robustness.change import GREY, Beside, Change, to_bytes
 
 
 def grey(image: np.ndarray, level: None, random: np.random.Generator, beside: Beside) -> np.ndarray:
