@@ -26,6 +26,7 @@ CASES = (
     "pq",
     "svm",
     "convolution",
+    "muon",
     "training",
     "airbench94",
     "prepare",

@@ -15,7 +15,7 @@ from scipy import ndimage, stats
 
 from pipeline.data.contract import Split
 from pipeline.robustness import draws, measuring
-from pipeline.robustness.change import GROUPS, Beside, Change, Layers
+from pipeline.robustness.change import GREY, GROUPS, Beside, Change, Layers
 from pipeline.robustness.changes import (
     SMALL,
     background,
@@ -280,7 +280,7 @@ def test_brightness_and_contrast_do_what_they_say() -> None:
 def test_patches_cover_the_area_that_they_say() -> None:
     image, other = np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 9, np.uint8)
     for area in (0.05, 0.2, 0.5):
-        covered = clutter.grey_patch(image, area, np.random.default_rng(0), Beside(other)) == clutter.GREY
+        covered = clutter.grey_patch(image, area, np.random.default_rng(0), Beside(other)) == GREY
         assert covered.mean() == pytest.approx(area, abs=0.03)
         foreign = clutter.foreign_patch(image, area, np.random.default_rng(0), Beside(other)) == 9
         np.testing.assert_array_equal(foreign, covered)
@@ -308,11 +308,7 @@ def test_shuffled_tiles_are_the_same_tiles(parts: int) -> None:
 def test_coarse_and_fine_structure_make_up_the_image() -> None:
     image = photographs(64)[1]
     rng = np.random.default_rng(0)
-    both = (
-        cues.coarse(image, 0.04, rng, Beside(image)).astype(int)
-        + cues.fine(image, 0.04, rng, Beside(image))
-        - cues.GREY
-    )
+    both = cues.coarse(image, 0.04, rng, Beside(image)).astype(int) + cues.fine(image, 0.04, rng, Beside(image)) - GREY
     inside = (cues.fine(image, 0.04, rng, Beside(image)) > 0) & (cues.fine(image, 0.04, rng, Beside(image)) < 255)
     assert np.abs(both - image)[inside].max() <= 1
 
@@ -348,7 +344,7 @@ def test_backgrounds_change_and_things_stay() -> None:
     np.testing.assert_array_equal(swapped[~inside], its.ground[~inside])
     plain = background.no_background(image, None, rng, around)
     np.testing.assert_array_equal(plain[inside], image[inside])
-    assert (plain[~inside] == background.GREY).all()
+    assert (plain[~inside] == GREY).all()
     black = background.silhouette(image, None, rng, around)
     assert (black[inside] == 0).all()
     assert (black[~inside] == 255).all()

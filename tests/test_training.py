@@ -320,15 +320,21 @@ def test_muons_updates_are_nearly_orthogonal() -> None:
         assert values.max() < 1.4
 
 
-def test_muon_does_not_emulate_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shape", [(20, 90), (90, 20), (20, 24), (20, 20)])  # some over products of rows, some not
+@pytest.mark.parametrize("smallest", [1.0, 1e-4])  # singular value, of a largest of 1
+def test_muon_does_not_emulate_bfloat16(
+    shape: tuple[int, int], smallest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In float32 it is what float64 gives, but for rounding; in bfloat16 it would be hundredths away."""
     monkeypatch.setattr(optimizers, "pick_precision", lambda wanted, device: torch.float32)
-    matrix = torch.randn(20, 90)
-    left, values, right = torch.linalg.svd(matrix.double() / matrix.double().norm(), full_matrices=False)
+    left, values, right = torch.linalg.svd(torch.randn(shape, dtype=torch.float64), full_matrices=False)
+    values *= torch.logspace(0, np.log10(smallest), len(values))
+    matrix = (left * values) @ right
+    values /= matrix.norm()
     a, b, c = optimizers.NEWTON_SCHULZ
     for _ in range(optimizers.ITERATIONS):
         values = a * values + b * values**3 + c * values**5
-    torch.testing.assert_close(orthogonal(matrix).double(), left * values @ right, atol=1e-5, rtol=0)
+    torch.testing.assert_close(orthogonal(matrix.float()).double(), left * values @ right, atol=1e-5, rtol=0)
 
 
 def test_muon_keeps_the_norm_and_follows_the_gradient() -> None:
