@@ -8,18 +8,20 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
 from pipeline import catalogue, layout, settings
+from pipeline.cluster import connection, guessing
 from pipeline.data import decode
 from pipeline.data.strangers import strangers, strangers_of
 from pipeline.errors import PipelineError
@@ -131,6 +133,54 @@ def test_photographs_can_be_changed_before_models_guess(photos: Path) -> None:
     ):
         with pytest.raises(PipelineError, match=re.escape(words)):
             predict.run(*every, change, severity)
+
+
+def test_dasks_workers_give_the_same_answers_though_one_is_killed(
+    run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr(scoring, "CHUNK", 2)
+    target, params = Path("out.json"), (run / "params.yaml").read_text(encoding="utf-8")
+    every = [str(photos)], ["all"], 3, 0.5, None, str(target), layout.MODELS, "rotation", 2
+    predict.run(*every)
+    expected = target.read_bytes()
+    edit(run, {"compute.backend": "dask", "compute.workers": 2})
+    pids: list[int] = []
+    submit = connection.Workers.submit
+
+    def submit_and_kill(workers: connection.Workers, *arguments: Any) -> Any:
+        if not pids:
+            pids.extend(workers.client.run(os.getpid).values())
+            psutil.Process(pids[0]).kill()
+        return submit(workers, *arguments)
+
+    monkeypatch.setattr(connection.Workers, "submit", submit_and_kill)
+    monkeypatch.setattr(predict, "answer_files", lambda *arguments: pytest.fail("answered here"))
+    predict.run(*every)
+    assert pids
+    assert target.read_bytes() == expected
+    target.unlink()
+    (run / "params.yaml").write_text(params, encoding="utf-8")
+
+
+def test_a_worker_that_sees_other_photographs_is_told(photos: Path) -> None:
+    """What its machine has under the same names may be missing, or another file."""
+
+    class Elsewhere:
+        def __init__(self, sizes: list[int]) -> None:
+            self.client, self.sizes = self, sizes
+
+        def run(self, function: Callable[..., Any], names: list[str]) -> dict[str, list[int]]:
+            assert [Path(name).is_absolute() for name in names] == [True, True]
+            return {"tcp://first": function(names), "tcp://second": self.sizes}
+
+    files = guessing._one_of_each_folder(find_images([str(photos)], io.StringIO()))
+    assert len(files) == 2
+    own = [file.stat().st_size for file in files]
+    guessing._check_seen(Elsewhere(own), files, "the photographs")  # type: ignore[arg-type]
+    for sizes in ([own[0], -1], [own[0], own[1] + 1]):
+        with pytest.raises(PipelineError, match=f"worker tcp://second can't see {re.escape(str(files[1]))} as this"):
+            guessing._check_seen(Elsewhere(sizes), files, "the photographs")  # type: ignore[arg-type]
 
 
 def test_csv_has_one_row_an_image_whatever_classes_and_files_are_called(

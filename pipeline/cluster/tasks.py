@@ -116,7 +116,7 @@ def describe_shard(job: ShardJob, start: int, stop: int) -> int:
     """Write the vectors of some rows, and say how many."""
     from pipeline.augmentation.copies import Rows
 
-    with _in_project(job.project) as compute:
+    with in_project(job.project) as compute:
         images = np.load(job.images, mmap_mode="r")
         split = Split(job.name, images, np.zeros(len(images), np.int64), [])
         palette = None if job.palette is None else np.array(job.palette)
@@ -134,7 +134,7 @@ def fit(job: FitJob, after: Any = None) -> None:
     Args:
         after: what must be finished before.
     """
-    with _in_project(job.project) as compute:
+    with in_project(job.project) as compute:
         chosen = settings.load().model_copy(update={"compute": compute})
         labelled = Labelled(Pooled.read(("train", "val")), job.val_fraction)
         measuring = Measuring.of(chosen, job.key, labelled, load_split("test"), job.step)
@@ -147,7 +147,7 @@ def fit_in_fold(job: FoldJob) -> None:
     """Fit and measure; what was found is kept where the client looks for it."""
     from pipeline.cross_validation.fitting import fit_one
 
-    with _in_project(job.project) as compute:
+    with in_project(job.project) as compute:
         pool = Pool.read()
         assert pool is not None
         fit_one(settings.load().model_copy(update={"compute": compute}), pool, job.key, job.number)
@@ -159,7 +159,7 @@ def show(job: ShowJob, change: str | None, severity: int) -> None:
     Args:
         change: its key; None: the images as they are.
     """
-    with _in_project(job.project) as compute:
+    with in_project(job.project) as compute:
         asking = _asking(job, compute)
         condition = (None if change is None else next(one for one in asking.changes if one.key == change)), severity
         asking.shown(condition, compute.worker_count, lambda count: None)
@@ -175,7 +175,7 @@ def _asking(job: ShowJob, compute: Compute) -> Asking:
 
 
 @contextmanager
-def _in_project(folder: str) -> Iterator[Compute]:
+def in_project(folder: str) -> Iterator[Compute]:
     """In the project's folder, silent, with the threads that this worker may use."""
     os.chdir(folder)
     progress.console.quiet = True

@@ -105,12 +105,16 @@ def answer_files(
         change: of each image before the models look at it, by its file's name.
     """
     read = Reading(next(iter(stored.values())).card.image, workers, change)
-    intake = read.intake
-    chunks = slices(len(files), max(1, min(CHUNK, CHUNK_BYTES // (intake.height * intake.width * 3))))
+    chunks = chunks_of(read.intake, len(files))
     for chunk, (images, errors) in zip(chunks, _read_chunks(stored, read, files, chunks), strict=True):
-        rows = _answer_chunk(stored, images, errors, top, at_least)
+        rows = answer_chunk(stored, images, errors, top, at_least)
         yield from zip(files[chunk], rows, strict=True)
         advance(chunk.stop - chunk.start)
+
+
+def chunks_of(intake: Intake, files: int) -> list[slice]:
+    """Which of so many files are read and scored together."""
+    return slices(files, max(1, min(CHUNK, CHUNK_BYTES // (intake.height * intake.width * 3))))
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,10 @@ def _read_chunks(
             yield found
 
 
-def _answer_chunk(
+def answer_chunk(
     stored: Mapping[str, Stored], images: np.ndarray, errors: list[str], top: int, at_least: float
 ) -> list[list[Answer]]:
-    """For each image of a chunk, readable or not, the answers of all models."""
+    """For each image of a chunk, readable or not, the answers of all models; see Reading.all_of and answer_files."""
     good = [not error for error in errors]
     columns = []
     looks = look_at_all(stored, images) if any(good) else {}

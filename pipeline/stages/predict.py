@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import layout, progress
+from pipeline.cluster.guessing import GuessJob, answer_files_elsewhere
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
@@ -14,7 +15,7 @@ from pipeline.parallel import slices
 from pipeline.prediction.checking import agreement, scores_of_the_run
 from pipeline.prediction.choosing import cards_below, changes_since, choose, compute_here, load_all
 from pipeline.prediction.inputs import find_images
-from pipeline.prediction.scoring import CHUNK, answer_files
+from pipeline.prediction.scoring import CHUNK, answer_files, chunks_of
 from pipeline.prediction.writing import writer
 from pipeline.robustness.asked import asked
 
@@ -45,12 +46,18 @@ def run(
     changing = None if change is None else asked(change, severity, card.image, card.seed)
     files = find_images(paths, sys.stdin)
     top = min(top, len(card.classes))
-    workers, bad = compute_here().worker_count, 0
+    compute, bad = compute_here(), 0
+    chunks = chunks_of(card.image, len(files))
     with (
         progress.bar(f"predict {', '.join(stored)}", len(files)) as bar,
         writer(csv_file, json_file, list(stored), top) as out,
     ):
-        for path, found in answer_files(stored, files, top, at_least, workers, bar.advance, changing):
+        if compute.backend == "dask" and len(chunks) > 1:  # fewer images are done before workers have started
+            job = GuessJob(str(Path.cwd()), str(models.resolve()), tuple(stored), top, at_least, change, severity)
+            answered = answer_files_elsewhere(compute, job, files, chunks, bar.advance)
+        else:
+            answered = answer_files(stored, files, top, at_least, compute.worker_count, bar.advance, changing)
+        for path, found in answered:
             out.write(path, found)
             bad += bool(found[0].error)
     if bad:
