@@ -35,6 +35,7 @@ def test_settings_are_found_and_wrong_ones_noticed() -> None:
     assert found == ["+alexnet.activation=sigmoid", "curve.sizes.demo=[1,2]", "alexnet.activation=tanh"]
     assert refused(found) == "alexnet.activation=tanh"  # without a plus
     assert refused(["curve.sizes=[100,1000]"]) is not None  # a list for a mapping
+    assert refused(["curve.sizes.demo=[]", "seed=1", "seed=2", "curve.sizes=[1]"]) == "curve.sizes=[1]"  # alone
     assert refused(["datasets.mine.image_size=64", "seed=1"]) is None  # a person's own
     assert refused(["datasets.objects.imagesize=64"]) == "datasets.objects.imagesize=64"
 

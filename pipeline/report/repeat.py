@@ -74,13 +74,29 @@ def _give(options: list[str], wanted: Any) -> bool:
 
 
 def refused(options: list[str]) -> str | None:
-    """The first of some options of `dvc exp run -S` that DVC doesn't take with params.yaml as the project comes.
+    """One of some options of `dvc exp run -S` that DVC doesn't take with params.yaml as the project comes.
 
     Settings of a person's own data sets, which that file doesn't have, are not looked at.
     """
     known = _read(DEFAULTS)["datasets"]
     some = [option for option in options if not (found := _DATASET.match(option)) or found["name"] in known]
-    return next((option for option in some if _made_of([option]) is None), None)
+    for together in _apart(some):  # at once, since DVC reads the whole file each time
+        if _made_of(together) is None:
+            return next((option for option in together if _made_of([option]) is None), None)
+    return None
+
+
+def _apart(options: list[str]) -> list[list[str]]:
+    """The options in lists within which none sets another's key, or one above or below it."""
+    found: list[dict[str, str]] = []
+    for option in options:
+        key = option.lstrip("+~").split("=", 1)[0] + "."
+        free = (one for one in found if not any(key.startswith(other) or other.startswith(key) for other in one))
+        place = next(free, None)
+        if place is None:
+            found.append(place := {})
+        place[key] = option
+    return [list(one.values()) for one in found]
 
 
 def _made_of(options: list[str]) -> Any:
