@@ -163,6 +163,18 @@ def test_dasks_workers_give_the_same_answers_though_one_is_killed(
     (run / "params.yaml").write_text(params, encoding="utf-8")
 
 
+def test_models_that_were_fitted_anew_are_other_models_to_a_worker(tmp_path: Path) -> None:
+    """A cluster outlives a run, and its workers keep the models that they have read."""
+    for number, name in enumerate(("hog", "sift_fv")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / folder.CARD).write_text("{}")
+        os.utime(tmp_path / name / folder.CARD, ns=(number, number))
+    before = guessing.written_at(tmp_path)
+    assert before == guessing.written_at(tmp_path) == (0, 1)
+    os.utime(tmp_path / "sift_fv" / folder.CARD, ns=(2, 2))
+    assert guessing.written_at(tmp_path) != before
+
+
 def test_a_worker_that_sees_other_photographs_is_told(photos: Path) -> None:
     """What its machine has under the same names may be missing, or another file."""
 

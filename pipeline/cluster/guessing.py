@@ -31,6 +31,7 @@ class GuessJob:
     Attributes:
         project: folder of params.yaml.
         models: folder with the models, and `names`: theirs.
+        written: when what lies there was; see `written_at`. A worker that has read other models reads these anew.
         top, at_least: see scoring.answers.
         change, severity: see robustness.asked; None: images stay as they are.
     """
@@ -38,10 +39,16 @@ class GuessJob:
     project: str
     models: str
     names: tuple[str, ...]
+    written: tuple[int, ...]
     top: int
     at_least: float
     change: str | None
     severity: int | None
+
+
+def written_at(models: Path) -> tuple[int, ...]:
+    """When each model in a folder was written, members of fusions among them, in nanoseconds."""
+    return tuple(path.stat().st_mtime_ns for path in sorted([*models.glob(CARD), *models.glob(f"*/{CARD}")]))
 
 
 def answer_files_elsewhere(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import layout, progress
-from pipeline.cluster.guessing import GuessJob, answer_files_elsewhere
+from pipeline.cluster.guessing import GuessJob, answer_files_elsewhere, written_at
 from pipeline.data.contract import load_manifest, load_split
 from pipeline.errors import PipelineError
 from pipeline.models.folder import Stored
@@ -53,7 +53,8 @@ def run(
         writer(csv_file, json_file, list(stored), top) as out,
     ):
         if compute.backend == "dask" and len(chunks) > 1:  # fewer images are done before workers have started
-            job = GuessJob(str(Path.cwd()), str(models.resolve()), tuple(stored), top, at_least, change, severity)
+            where, written = str(models.resolve()), written_at(models)
+            job = GuessJob(str(Path.cwd()), where, tuple(stored), written, top, at_least, change, severity)
             answered = answer_files_elsewhere(compute, job, files, chunks, bar.advance)
         else:
             answered = answer_files(stored, files, top, at_least, compute.worker_count, bar.advance, changing)
