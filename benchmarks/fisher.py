@@ -16,6 +16,7 @@ from pipeline.encoding.half import to_half
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.regions import regions
 from pipeline.parallel import one_blas_thread, slices, threads
+from pipeline.passes import Here
 
 DESCRIPTORS = 3600
 IMAGES = 16
@@ -40,7 +41,7 @@ def fisher_vectors(images: np.ndarray, gaussians: int) -> np.ndarray:
         return np.concatenate([pca.project(descriptors), (places - np.float32(0.5)) * np.float32(0.2)], axis=1)
 
     sample = np.concatenate([with_places(descriptors)[::4] for descriptors in some])
-    encoder = FisherEncoder(fit_mixture(sample, gaussians, 0, 5, PROCESSES), regions(["1x1"]), places)
+    encoder = FisherEncoder(fit_mixture(sample, gaussians, 0, 5, Here(PROCESSES)), regions(["1x1"]), places)
 
     def work(part: slice) -> np.ndarray:
         found = dense_sift(images[part], BINS, STEP, norm="root")[0]
@@ -56,7 +57,7 @@ def run(data_root: Path) -> list[Row]:
 
 
 def _rows(x: np.ndarray, gaussians: int) -> list[Row]:
-    mixture = fit_mixture(x[:100_000], gaussians, 0, 3, PROCESSES)
+    mixture = fit_mixture(x[:100_000], gaussians, 0, 3, Here(PROCESSES))
     images = [x[i * DESCRIPTORS : (i + 1) * DESCRIPTORS] for i in range(IMAGES)]
     places = np.random.default_rng(0).random((DESCRIPTORS, 2)).astype(np.float32)
     encoder = FisherEncoder(mixture, regions(["1x1"]), places)

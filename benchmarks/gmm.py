@@ -14,16 +14,17 @@ from benchmarks.fisher import projected_descriptors
 from benchmarks.measure import PROCESSES, Row, median_seconds
 from pipeline.encoding.gmm import VARIANCE_FLOOR, fit_mixture, from_clusters
 from pipeline.encoding.kmeans import k_means
+from pipeline.passes import Here
 
 GAUSSIANS, ITERATIONS = 256, 4
 
 
 def run(data_root: Path) -> list[Row]:
     x = projected_descriptors(data_root, 400_000)
-    start = from_clusters(x, k_means(x, GAUSSIANS, 0, workers=PROCESSES), PROCESSES)
+    start = from_clusters(x, k_means(x, GAUSSIANS, 0, passes=Here(PROCESSES)), Here(PROCESSES))
 
     def ours() -> np.ndarray:
-        return fit_mixture(x, GAUSSIANS, 0, ITERATIONS, PROCESSES, start).log_likelihoods
+        return fit_mixture(x, GAUSSIANS, 0, ITERATIONS, Here(PROCESSES), start).log_likelihoods
 
     seconds = median_seconds(ours)
     weights = start.weights.astype(np.float64)

@@ -30,6 +30,7 @@ from pipeline.device import pick_device
 from pipeline.encoding.gmm import fit_mixture
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import fit_product_quantizer
+from pipeline.passes import Here
 
 BIN_SIZES, STEP = (4, 6, 8), 4
 NETWORKS = (
@@ -96,9 +97,9 @@ def _codebooks(size: Size) -> list[Row]:
     x = rng.standard_normal((size.descriptors, 128), dtype=np.float32)
     pca = _seconds(lambda: fit_pca(x, 64))
     small = np.ascontiguousarray(x[:, :64])
-    gmm = _seconds(lambda: fit_mixture(small, size.gaussians, 0, size.iterations, workers))
+    gmm = _seconds(lambda: fit_mixture(small, size.gaussians, 0, size.iterations, Here(workers)))
     vectors = rng.standard_normal((size.vectors, 8 * size.groups), dtype=np.float32).astype(np.float16)
-    quantiser = _seconds(lambda: fit_product_quantizer(vectors, 8, 0, workers))
+    quantiser = _seconds(lambda: fit_product_quantizer(vectors, 8, 0, Here(workers)))
     of = f"{size.descriptors:,} descriptors, {workers} cores"
     whole = ilsvrc.DIMENSION // 8 / size.groups
     return [

@@ -15,6 +15,7 @@ from sklearn.cluster import MiniBatchKMeans
 from benchmarks.measure import PROCESSES, Row, cifar_images
 from pipeline.descriptors.dense_sift import dense_sift
 from pipeline.encoding.kmeans import inertia, k_means
+from pipeline.passes import Here
 
 WORDS, COUNT = 4096, 500_000
 
@@ -22,8 +23,8 @@ WORDS, COUNT = 4096, 500_000
 def run(data_root: Path) -> list[Row]:
     found = dense_sift(cifar_images(data_root, 3000), (2, 3, 4), 2, workers=PROCESSES)[0].reshape(-1, 128)
     x = found[np.random.default_rng(0).permutation(len(found))[:COUNT]]
-    k_means(x[:20_000], 64, 0, workers=PROCESSES)  # compiles
-    ours, reached = _timed(x, lambda: k_means(x, WORDS, 0, workers=PROCESSES))
+    k_means(x[:20_000], 64, 0, passes=Here(PROCESSES))  # compiles
+    ours, reached = _timed(x, lambda: k_means(x, WORDS, 0, passes=Here(PROCESSES)))
     rows = []
     peers: dict[str, Callable[[], np.ndarray] | None] = {"MiniBatchKMeans": lambda: _mini_batch(x), "faiss": _faiss(x)}
     for name, fit in peers.items():
@@ -39,7 +40,7 @@ def run(data_root: Path) -> list[Row]:
 def _timed(x: np.ndarray, fit: Callable[[], np.ndarray]) -> tuple[float, float]:
     started = time.perf_counter()
     centres = fit()
-    return time.perf_counter() - started, inertia(x, centres, PROCESSES) / len(x)
+    return time.perf_counter() - started, inertia(x, centres, Here(PROCESSES)) / len(x)
 
 
 def _mini_batch(x: np.ndarray) -> np.ndarray:

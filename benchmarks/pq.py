@@ -19,6 +19,7 @@ from pipeline.classifiers.linear_svm import Solver
 from pipeline.classifiers.vectors import Coded, Dense, Vectors
 from pipeline.encoding.fisher_feature import pair
 from pipeline.encoding.product_quantization import fit_product_quantizer
+from pipeline.passes import Here
 
 TRAIN, VAL, GAUSSIANS = 10_000, 5_000, 256
 TRAINING_SETS = 3
@@ -42,7 +43,7 @@ def run(data_root: Path) -> list[Row]:
         first = number * TRAIN
         train, val = slice(first, first + TRAIN), slice(first + TRAIN, first + TRAIN + VAL)
         whole = vectors[train]
-        quantizer = fit_product_quantizer(whole, 8, 0, PROCESSES)
+        quantizer = fit_product_quantizer(whole, 8, 0, Here(PROCESSES))
         codes = quantizer.encode(whole)
         rest = [(Dense(vectors[where]), labels[where]) for where in (val, test)]
         plain.append(_error(Dense(whole), labels[train], *rest))

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.passes import Passes
+from pipeline.passes_on_device import OnDevice
+
 #: What a feature has learned from train, as named arrays; a part of the fitted model.
 Codebook = dict[str, np.ndarray]
 
@@ -23,6 +26,7 @@ class Context:
         training: whether the images are of train, whose vectors may be compressed: they are many, and are read again
             and again.
         device: where a feature that has a version for GPUs computes: auto, cpu or cuda.
+        elsewhere: who makes passes over many rows; None: this machine.
     """
 
     seed: int
@@ -31,3 +35,9 @@ class Context:
     advance: Callable[[int], None] = lambda count: None
     training: bool = False
     device: str = "cpu"
+    elsewhere: Passes | None = None
+
+    @property
+    def passes(self) -> Passes:
+        """Who makes passes over many rows."""
+        return self.elsewhere or OnDevice(self.device, self.workers)

@@ -20,13 +20,19 @@ from pipeline import layout, settings
 from pipeline.classifiers.products import CpuProducts
 from pipeline.classifiers.vectors import Coded, Dense, Scaling
 from pipeline.cluster import connection, spread
+from pipeline.cluster import passes as cluster_passes
 from pipeline.cluster import products as cluster_products
 from pipeline.cluster.connection import connected
-from pipeline.encoding.product_quantization import fit_product_quantizer
+from pipeline.context import Context
+from pipeline.encoding import gmm, kmeans
+from pipeline.encoding.fisher_feature import Quantization
+from pipeline.encoding.product_quantization import GROUPS_AT_ONCE, fit_product_quantizer
 from pipeline.errors import PipelineError
-from pipeline.features import extraction
+from pipeline.features import extraction, sift_fv
 from pipeline.files import read_arrays
 from pipeline.models import measured
+from pipeline.models.recipe import Recipe
+from pipeline.passes import Here
 from pipeline.robustness import asking
 from pipeline.settings import Compute
 from pipeline.stages import codebook, curve, features, folds, prepare, robustness, svm
@@ -145,6 +151,128 @@ def test_a_worker_may_be_killed_at_any_moment(
         assert killed
         assert not psutil.pid_exists(killed)
         assert vectors_of("sift_fv") == expected
+
+
+# ---------------------------------------------------------------------------------------------------- codebooks
+
+
+@pytest.fixture
+def killing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every pass is handed out, and a worker is killed as soon as it has something to do; this is its number."""
+    killed: list[int] = []
+    submit = connection.Workers.submit
+
+    def submit_and_kill(workers: connection.Workers, *arguments: Any) -> Any:
+        future = submit(workers, *arguments)
+        if not killed:
+            killed.append(next(iter(workers.client.run(os.getpid).values())))
+            psutil.Process(killed[0]).kill()
+        return future
+
+    monkeypatch.setattr(connection.Workers, "submit", submit_and_kill)
+    monkeypatch.setattr(cluster_passes, "WORTH", 0)
+    return killed
+
+
+@pytest.mark.parametrize("key", ["sift_fv", "textons"])
+def test_codebooks_are_the_same_though_a_worker_is_killed(project: Path, killing: list[int], key: str) -> None:
+    edit(project, {"features": [key], "fusions": [], "networks": []})
+    prepare.run()
+    codebook.run(key)
+    expected = read_arrays(layout.CODEBOOKS / key / "codebook.npz", "codebook")
+    edit(project, DASK)
+    codebook.run(key)
+    assert killing
+    found = read_arrays(layout.CODEBOOKS / key / "codebook.npz", "codebook")
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    assert not list(layout.WORK.glob("passes/*"))
+
+
+def test_a_quantiser_is_the_same_though_a_worker_is_killed(project: Path, killing: list[int]) -> None:
+    """From images in memory alone, more of them than in a group."""
+    edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []})
+    chosen = Recipe.of(settings.load(), "sift_fv", "feature").settings.features.model_copy(
+        update={"quantization": Quantization(group=8, bits=1, sample=300), "gaussians": 64}
+    )
+    images = np.random.default_rng(0).integers(0, 256, (310, 16, 16, 3), np.uint8)
+    expected = sift_fv.fit(images, chosen, Context(0, 2))
+    with cluster_passes.PassesElsewhere("sift_fv", compute()) as elsewhere:
+        found = sift_fv.fit(images, chosen, Context(0, 2, elsewhere=elsewhere))
+        files = list(layout.WORK.glob("passes/sift_fv/*/array-*.npy"))
+    assert killing
+    assert len(found["centroids"]) > GROUPS_AT_ONCE  # so there were several tasks
+    assert len(files) < 2  # what no pass will read again is deleted at once
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_sums_over_groups_and_what_is_left_are_the_same(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five groups of three chunks, and one chunk that is not whole."""
+    x = np.random.default_rng(0).normal(size=(1000, 6)).astype(np.float32)
+    mixture = gmm.from_clusters(x, x[:7])
+    whole = gmm.statistics(x, mixture)
+    monkeypatch.setattr(cluster_passes, "WORTH", 0)
+    for module in (gmm, kmeans):
+        monkeypatch.setattr(module, "CHUNK", 64)
+        monkeypatch.setattr(module, "GROUP", 3)
+    with cluster_passes.PassesElsewhere("x", compute()) as elsewhere:
+        found = [gmm.statistics(x, mixture, passes) for passes in (elsewhere, Here(1), Here(3))]
+        nearest = [kmeans.nearest(x, x[:7], passes) for passes in (elsewhere, Here(1), Here(3))]
+    np.testing.assert_allclose(found[0].moments, whole.moments, rtol=1e-4, atol=1e-2)
+    for one in found[1:]:
+        np.testing.assert_array_equal(one.moments, found[0].moments)
+        np.testing.assert_array_equal(one.mass, found[0].mass)
+        assert one.log_likelihood == found[0].log_likelihood
+    for arrays in zip(*nearest, strict=True):
+        np.testing.assert_array_equal(arrays[1], arrays[0])
+        np.testing.assert_array_equal(arrays[2], arrays[0])
+
+
+def test_short_passes_are_not_handed_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_passes, "connected", lambda *arguments: pytest.fail("it asked for workers"))
+    with cluster_passes.PassesElsewhere("x", compute()) as elsewhere:
+        index, _ = kmeans.nearest(np.eye(5, dtype=np.float32), np.eye(5, dtype=np.float32)[::-1], elsewhere)
+    assert index.tolist() == [4, 3, 2, 1, 0]
+
+
+def test_what_a_group_did_not_leave_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_passes, "WORTH", 0)
+    submit = connection.Workers.submit  # workers that write nothing
+    monkeypatch.setattr(connection.Workers, "submit", lambda workers, *task: submit(workers, time.sleep, 0))
+    with (
+        cluster_passes.PassesElsewhere("x", compute()) as elsewhere,
+        pytest.raises(PipelineError, match=r"group-0+\.npz: a worker wrote it, and it can't be read here"),
+    ):
+        kmeans.nearest(np.eye(5, dtype=np.float32), np.eye(5, dtype=np.float32), elsewhere)
+
+
+def test_a_view_of_mapped_rows_is_no_file_of_its_own(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
+    whole = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert cluster_passes.mapped_from(whole) == tmp_path / "x.npy"
+    for view in (whole[::-1], whole[:3], whole[[2, 1]], np.array(whole), whole.T):
+        assert cluster_passes.mapped_from(view) is None
+
+
+def test_no_array_of_a_pass_travels(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed.protocol.pickle import dumps
+
+    edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []} | DASK)
+    prepare.run()
+    sizes = []
+    submit = connection.Workers.submit
+
+    def measured(workers: connection.Workers, *arguments: Any) -> Any:
+        sizes.append(len(dumps(arguments)))
+        return submit(workers, *arguments)
+
+    monkeypatch.setattr(connection.Workers, "submit", measured)
+    monkeypatch.setattr(cluster_passes, "WORTH", 0)
+    codebook.run("sift_fv")
+    assert sizes
+    assert max(sizes) < 5000
 
 
 # ---------------------------------------------------------------------------------------------------- products

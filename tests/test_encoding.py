@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.mixture import GaussianMixture
 
 from benchmarks import vlfeat
+from pipeline import passes_on_device
 from pipeline.context import Context
+from pipeline.descriptors.dense import DenseSettings
 from pipeline.encoding import bag_of_words, gmm, kmeans
 from pipeline.encoding.fisher import FisherEncoder
 from pipeline.encoding.half import to_half
@@ -25,9 +29,12 @@ from pipeline.encoding.nystroem import fit_nystroem, nystroem
 from pipeline.encoding.pca import fit_pca
 from pipeline.encoding.product_quantization import check_group, fit_product_quantizer
 from pipeline.encoding.regions import regions
-from pipeline.encoding.sampling import sample_descriptors
+from pipeline.encoding.sampling import sample_dense_sift, sample_descriptors
 from pipeline.encoding.vlad import VladEncoder
 from pipeline.errors import PipelineError
+from pipeline.passes import Advance, Arrays, Here, Pass, quiet
+from pipeline.passes_on_device import there
+from tests.conftest import DEVICES
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +90,7 @@ def test_k_means_among_neighbours_loses_little(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nearest_is_nearest(points: np.ndarray) -> None:
     centres = points[:50]
-    index, distance = kmeans.nearest(points, centres, workers=2)
+    index, distance = kmeans.nearest(points, centres, Here(2))
     every = ((points[:, None].astype(np.float64) - centres[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(distance, every.min(axis=1), atol=1e-3)
     np.testing.assert_allclose(every[np.arange(len(points)), index], every.min(axis=1), atol=1e-3)
@@ -96,7 +103,7 @@ def test_no_cluster_stays_empty() -> None:
 
 
 def test_k_means_does_not_depend_on_the_number_of_threads(points: np.ndarray) -> None:
-    one, three = (kmeans.k_means(points, 30, seed=0, workers=workers) for workers in (1, 3))
+    one, three = (kmeans.k_means(points, 30, seed=0, passes=Here(workers)) for workers in (1, 3))
     np.testing.assert_array_equal(one, three)
 
 
@@ -136,7 +143,7 @@ def test_the_likelihood_never_falls_and_is_scikit_learns(points: np.ndarray) -> 
 
 
 def test_posteriors_sum_to_one(points: np.ndarray, mixture: gmm.Mixture) -> None:
-    found = gmm.statistics(points, mixture, workers=2)
+    found = gmm.statistics(points, mixture, Here(2))
     assert found.mass.sum() == pytest.approx(len(points), rel=1e-5)
     dimensions = points.shape[1]
     np.testing.assert_allclose(found.moments[:, :dimensions].sum(axis=0), points.sum(axis=0), rtol=1e-3, atol=0.5)
@@ -293,7 +300,7 @@ def test_rarity_and_histograms() -> None:
 
 def test_product_codes_name_the_nearest_centroid(points: np.ndarray) -> None:
     for group in (1, 4, 12):
-        quantizer = fit_product_quantizer(points, group, seed=0, workers=2)
+        quantizer = fit_product_quantizer(points, group, seed=0, passes=Here(2))
         codes = quantizer.encode(points)
         assert codes.dtype == np.uint8
         assert codes.shape == (3000, 12 // group)
@@ -355,7 +362,7 @@ def test_aligned_rows_start_at_lines_of_the_cache() -> None:
         assert [row.ctypes.data % 64 for row in found] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("count", "sample"), [(7, 10_000), (50, 40), (50, 3000)])
+@pytest.mark.parametrize(("count", "sample"), [(7, 10_000), (50, 40), (50, 3000), (128, 10_000)])
 def test_sampling_descriptors_counts_all_images_whatever_it_takes(count: int, sample: int) -> None:
     images = np.arange(count, dtype=np.float32)[:, None]
     places = np.zeros((90, 2), np.float32)
@@ -429,3 +436,76 @@ def test_nystroem_is_nearer_to_the_kernel_with_more_landmarks() -> None:
 def test_nystroem_of_equal_landmarks_stays_finite() -> None:
     x = np.ones((5, 3), np.float32)
     assert np.isfinite(nystroem(x + 1, fit_nystroem(x, 1.0))).all()
+
+
+# ----------------------------------------------------------------------------------------------- passes elsewhere
+
+
+class OnTorch(Here):
+    """Every pass as torch makes it, on a device."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(1)
+        object.__setattr__(self, "device", device)
+
+    def each(self, one: Pass, advance: Advance = quiet) -> Iterator[Arrays]:
+        return super().each(there(one, self.device), advance)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_finds_the_same_nearest_centres(points: np.ndarray, device: torch.device) -> None:
+    for found, expected in zip(
+        kmeans.nearest(points, points[:37], OnTorch(device)), kmeans.nearest(points, points[:37]), strict=True
+    ):
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_sums_up_what_em_needs(points: np.ndarray, mixture: gmm.Mixture, device: torch.device) -> None:
+    found, expected = gmm.statistics(points, mixture, OnTorch(device)), gmm.statistics(points, mixture)
+    np.testing.assert_allclose(found.mass, expected.mass, rtol=1e-4)
+    np.testing.assert_allclose(found.moments, expected.moments, rtol=1e-3, atol=1e-3 * np.abs(expected.moments).max())
+    np.testing.assert_allclose(found.log_likelihood, expected.log_likelihood, rtol=1e-5)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("group", [4, 12])
+def test_a_device_learns_the_same_product_quantiser(points: np.ndarray, group: int, device: torch.device) -> None:
+    """A distance that is rounded otherwise may send a vector elsewhere, and centroids follow; the error stays."""
+    found, expected = (
+        fit_product_quantizer(points.astype(np.float16), group, 0, passes) for passes in (OnTorch(device), Here(1))
+    )
+    assert found.centroids.shape == expected.centroids.shape
+    assert (np.abs(found.centroids - expected.centroids).max(axis=2) < 1e-3).mean() > 0.9
+    errors = [float(((one.decode(one.encode(points)) - points) ** 2).mean()) for one in (found, expected)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.01)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_device_describes_the_same_patches(device: torch.device) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), np.uint8)
+    settings = DenseSettings(bin_sizes=[2, 3], step=2)
+    found, expected = (
+        sample_dense_sift(images, settings, "root", 500, Context(0, elsewhere=passes), "key")
+        for passes in (OnTorch(device), None)
+    )
+    assert found.shape == expected.shape == (500, 128)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_short_passes_do_not_look_for_a_device(points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take PyTorch's import, which takes seconds."""
+    looked: list[str] = []
+
+    def look(wanted: str) -> torch.device:
+        looked.append(wanted)
+        return torch.device("cpu")
+
+    monkeypatch.setattr("pipeline.device.pick_device", look)
+    kmeans.nearest(points, points[:5], Context(0, device="auto").passes)
+    assert not looked
+    monkeypatch.setattr(passes_on_device, "WORTH", 0)
+    index, _ = kmeans.nearest(points, points[:5], Context(0, device="auto").passes)
+    assert looked == ["auto"]
+    np.testing.assert_array_equal(index, kmeans.nearest(points, points[:5])[0])

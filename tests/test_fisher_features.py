@@ -11,9 +11,11 @@ import torch
 
 from pipeline.context import Context
 from pipeline.encoding import fisher_feature, fisher_torch
+from pipeline.encoding.product_quantization import ProductQuantizer
 from pipeline.errors import PipelineError
 from pipeline.features import color_fv, sift_fv, sift_vlad
 from tests.conftest import DEVICES
+from tests.test_encoding import OnTorch
 
 PHOTOGRAPH = skimage.data.astronaut()
 CROPS = np.stack([PHOTOGRAPH[y : y + 32, x : x + 32] for y in range(0, 480, 28) for x in range(0, 480, 28)])
@@ -178,3 +180,21 @@ def test_fine_is_half_of_the_automatic_step() -> None:
         for name in ("auto", "fine")
     }
     assert steps == {"auto": [2, 3, 5], "fine": [1, 2, 2]}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_codebook_that_a_device_learns_is_as_good(feature: ModuleType, device: torch.device) -> None:
+    """Roundings differ, and with them the path of k-means."""
+    chosen = settings(feature, quantization={"group": 8, "bits": 1, "sample": 280})
+    codebooks = [feature.fit(CROPS, chosen, Context(0, elsewhere=passes)) for passes in (OnTorch(device), None)]
+    found, expected = codebooks
+    assert {name: array.shape for name, array in found.items()} == {n: a.shape for n, a in expected.items()}
+    np.testing.assert_allclose(found["pca_mean"], expected["pca_mean"], atol=1e-4)  # of the same patches
+    assert found["log_likelihoods"][-1] == pytest.approx(expected["log_likelihoods"][-1], rel=0.01)
+    lost = []
+    for codebook in codebooks:
+        vectors = feature.transform(CROPS, chosen, codebook, Context(0)).astype(np.float32)
+        quantizer = ProductQuantizer(codebook["centroids"])
+        lost.append(float(((quantizer.decode(quantizer.encode(vectors)) - vectors) ** 2).sum() / (vectors**2).sum()))
+    assert lost[0] == pytest.approx(lost[1], rel=0.05)

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,14 @@ from pipeline.data.contract import load_split
 from pipeline.errors import PipelineError
 from pipeline.evaluation.scores import read_scores
 from pipeline.evaluation.summary import leaderboard
+from pipeline.models import feature_svm
+from pipeline.models.folder import load
+from pipeline.models.measured import with_candidate
+from pipeline.models.recipe import Recipe
 from pipeline.networks.parts.counting import count_parameters
 from pipeline.networks.parts.efficientnet_lite import EfficientNetLite0
 from pipeline.networks.parts.vision_transformer import Block, Size, VisionTransformer
+from pipeline.prediction.choosing import changes_since
 from pipeline.pretrained import dinov2_vits14, efficientnet_lite0_fv, fisher_of_maps, off_the_shelf, remembered
 from pipeline.pretrained.backbone import resized
 from pipeline.pretrained.efficientnet_lite0 import METHOD, ours
@@ -471,6 +477,9 @@ def test_a_file_that_several_want_at_once_is_fetched_once(project: Path) -> None
             ["dinov2_vits14.features.side", "100", "multiple of 14"],
         ),
         ({f"{KEY}.features.side": 16}, ["efficientnet_lite0.features.side", "16"]),
+        ({f"{KEY}.features.side": [64, 64]}, ["efficientnet_lite0.features.side", "lists a value twice"]),
+        ({f"{KEY}.features.side": [16, 64]}, ["efficientnet_lite0.features.side.0", "is 16", "32"]),
+        ({f"{KEY}.features.side": [64, 96]}, ["efficientnet_lite0.features.side × svm.C", "tuning_trials"]),
         ({f"weights.{KEY}.sha256": "abc"}, ["weights.efficientnet_lite0.sha256", "abc"]),
         ({f"weights.{KEY}.file": "../secret.pth"}, ["weights.efficientnet_lite0.file"]),
         ({f"weights.{KEY}.url": "http://x/y.pth"}, ["two origins"]),
@@ -498,13 +507,52 @@ def test_a_fitted_model_needs_no_file_of_weights(project: Path, monkeypatch: pyt
     assert not list(layout.WORK.glob(f"pretrained-{KEY}-*"))
     test = load_split("test")
     scores = read_scores(layout.results_of("pretrained", KEY), {"test": test, "val": load_split("val")}, 20, "")["test"]
-    from pipeline.models.folder import load
-
     monkeypatch.setattr("pipeline.pretrained.backbone.read_weights", lambda weights: pytest.fail("looked for it"))
     stored = load(layout.model_of(KEY), settings.load().compute)
     np.testing.assert_allclose(stored.model.see(np.asarray(test.images)).scores, scores, atol=1e-5)
     assert stored.card.settings["features"]["weights"]["licence"].startswith("Apache")
     assert stored.card.era == "pretrained"
+
+
+@pytest.mark.parametrize(
+    ("error_at_32", "chosen", "refit"), [(1.0, 64, False), (0.0, 32, False), (0.5, 32, False), (1.0, 64, True)]
+)
+def test_val_chooses_among_sizes_of_the_images(
+    project: Path, monkeypatch: pytest.MonkeyPatch, error_at_32: float, chosen: int, refit: bool
+) -> None:
+    edit(project, {"features": [], "fusions": [], "networks": [], "pretrained": [KEY]})
+    edit(project, {f"{KEY}.features.side": [64, 32], f"{KEY}.svm.C": [0.3], "tuning_trials": 2, "refit": refit})
+    fitted = feature_svm.fit_classifier
+
+    def told(recipe: Recipe, *arguments: Any) -> Any:
+        """Val errs on half at the larger size, and at the smaller one as the test wants it."""
+        found = fitted(recipe, *arguments)
+        val_error = error_at_32 if recipe.settings.features.side == 32 else 0.5
+        return replace(found, trials=[trial | {"val_error": val_error} for trial in found.trials])
+
+    monkeypatch.setattr(feature_svm, "fit_classifier", told)
+    prepare.run()
+    pretrained.run(KEY)
+    trials = json.loads((layout.results_of("pretrained", KEY) / "tuning.json").read_text())
+    assert [trial["candidate"] for trial in trials] == ["32 pixels, C=0.3", "64 pixels, C=0.3"]
+    assert [trial["chosen"] for trial in trials] == [chosen == 32, chosen == 64]
+    stored = load(layout.model_of(KEY), settings.load().compute)
+    assert stored.card.settings["features"]["side"] == chosen
+    assert not changes_since({KEY: stored.card})
+    assert stored.card.refit == refit
+    test = load_split("test")
+    splits = {"test": test, "val": load_split("val")}
+    expected = read_scores(layout.results_of("pretrained", KEY), splits, 20, "")["test"]
+    np.testing.assert_allclose(stored.model.see(np.asarray(test.images)).scores, expected, atol=1e-5)
+
+
+def test_a_candidate_names_its_size_of_the_images(project: Path) -> None:
+    edit(project, {"pretrained": [KEY], f"{KEY}.features.side": [64, 32], f"{KEY}.svm.C": [3.0, 0.3]})
+    edit(project, {"tuning_trials": 4, "features": [], "fusions": [], "networks": []})
+    recipe = Recipe.of(settings.load(), KEY, "pretrained")
+    for number, (side, c) in enumerate(((32, 0.3), (32, 3.0), (64, 0.3), (64, 3.0))):
+        one = with_candidate(recipe, number, c).settings
+        assert (one.features.side, one.svm.C) == (side, [c])
 
 
 def test_without_its_weights_the_others_run_on_and_the_next_run_tries_again(

@@ -45,8 +45,8 @@ def learn_words(found: np.ndarray, settings: WordsSettings, context: Context, ke
         PipelineError: `sample` is smaller than the number of words.
     """
     count = as_many_as(settings.words, len(found), settings.sample, f"{key}.features.words")
-    words = k_means(found, count, context.seed, workers=context.workers)
-    spread = inertia(found, words, context.workers) / len(found)
+    words = k_means(found, count, context.seed, passes=context.passes)
+    spread = inertia(found, words, context.passes) / len(found)
     return {"words": words, "beta": np.array(1 / max(spread, 1e-12), np.float32)}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -30,12 +31,14 @@ from pipeline.encoding.regions import Grid, Regions, regions
 from pipeline.encoding.sampling import sample_descriptors
 from pipeline.errors import PipelineError
 from pipeline.parallel import one_blas_thread, slices, threads
+from pipeline.passes import Arrays, Pass, Work, joined
 from pipeline.randomness import generator
 from pipeline.settings import Positive, Section
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 DEVICE_BYTES = 1 << 31  # of a GPU's memory for one batch
 IMAGES = 4  # a thread describes and encodes at once
+GROUP = 32  # times so many images of the quantiser's sample are handed out together
 
 
 class Quantization(Section):
@@ -87,6 +90,7 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
         settings.sample,
         context,
         key,
+        lambda batch: descriptor.on_device(batch, bin_sizes, step),
     )
     count = as_many_as(settings.gaussians, len(found), settings.sample, f"{key}.features.gaussians")
     pca = fit_pca(found, settings.dimensions, settings.whiten)
@@ -95,7 +99,7 @@ def fit(descriptor: Descriptor, images: np.ndarray, settings: FisherSettings, co
     codebook = {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances}
     codebook |= {"place_scale": np.array(2 * settings.place * max(spread, 1e-6), np.float32)}
     points = np.concatenate([projected, _offsets(places, codebook)], axis=1)
-    mixture = fit_mixture(points, count, context.seed, settings.iterations, context.workers)
+    mixture = fit_mixture(points, count, context.seed, settings.iterations, context.passes)
     codebook |= {
         "weights": mixture.weights,
         "means": mixture.means,
@@ -184,15 +188,12 @@ def _encode(
     context: Context,
     store: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    encoder = FisherEncoder(encoding.mixture, encoding.regions, encoding.places)
+    encode = _encoder(descriptor, encoding)
 
     def work(part: slice) -> np.ndarray:
-        found = descriptor.compiled(images[part], encoding.bin_sizes, encoding.step)
-        vectors = np.empty((len(found), encoder.dimension), np.float32)
-        for vector, descriptors in zip(vectors, found, strict=True):
-            vector[:] = encoder.encode(np.concatenate([encoding.pca.project(descriptors), encoding.offsets], axis=1))
-        context.advance(len(found))
-        return store(pair(vectors, len(encoding.regions.members)) if encoding.paired else vectors)
+        vectors = encode(images[part])
+        context.advance(len(vectors))
+        return store(vectors)
 
     out, done = None, 0
     with one_blas_thread():
@@ -205,28 +206,53 @@ def _encode(
     return out
 
 
+def _encoder(descriptor: Descriptor, encoding: Encoding) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives the Fisher vectors of a few images, float32 (n, R·2·K·d), in all threads."""
+    encoder = FisherEncoder(encoding.mixture, encoding.regions, encoding.places)
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        found = descriptor.compiled(images, encoding.bin_sizes, encoding.step)
+        vectors = np.empty((len(found), encoder.dimension), np.float32)
+        for vector, descriptors in zip(vectors, found, strict=True):
+            vector[:] = encoder.encode(np.concatenate([encoding.pca.project(descriptors), encoding.offsets], axis=1))
+        return pair(vectors, len(encoding.regions.members)) if encoding.paired else vectors
+
+    return encode
+
+
 def encode_on_device(
     descriptor: Descriptor, images: np.ndarray, encoding: Encoding, context: Context, device: torch.device
 ) -> np.ndarray:
     """What `transform` gives, computed by torch; images go there in batches that DEVICE_BYTES can hold."""
+    components, dimension = encoding.mixture.means.shape
+    an_image = 4 * len(encoding.places) * (3 * components + 4 * dimension + 3 * len(encoding.pca.mean))
+    encode, parts = _encoder_on_device(descriptor, encoding, device), []
+    for part in slices(len(images), max(1, DEVICE_BYTES // an_image)):
+        parts.append(encode(images[part]))
+        context.advance(part.stop - part.start)
+    return np.concatenate(parts)
+
+
+def _encoder_on_device(
+    descriptor: Descriptor, encoding: Encoding, device: torch.device
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives the vectors of a few images, in half precision, or their codes."""
     pca, encoder = encoding.pca, FisherEncoderTorch(encoding.mixture, encoding.regions, encoding.places, device)
     fixed = pca.basis, pca.mean @ pca.basis, encoding.offsets
     basis, shift, offsets = (torch.from_numpy(array).to(device) for array in fixed)
     centroids = None if encoding.centroids is None else torch.from_numpy(encoding.centroids).to(device)
-    components, dimension = encoding.mixture.means.shape
-    an_image = 4 * len(encoding.places) * (3 * components + 4 * dimension + 3 * len(pca.mean))
-    parts = []
-    for part in slices(len(images), max(1, DEVICE_BYTES // an_image)):
-        batch = torch.from_numpy(np.ascontiguousarray(images[part])).to(device)
+
+    def encode(images: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         projected = descriptor.on_device(batch, encoding.bin_sizes, encoding.step) @ basis - shift
         places = offsets.expand(len(batch), *offsets.shape)
         vectors = encoder.encode(torch.cat([projected, places], dim=2))
         if encoding.paired:
             vectors = pair(vectors, len(encoding.regions.members))
         stored = vectors.half() if centroids is None else encode_codes(vectors, centroids)
-        parts.append(stored.cpu().numpy())
-        context.advance(len(batch))
-    return np.concatenate(parts)
+        return stored.cpu().numpy()
+
+    return encode
 
 
 def mean_descriptors(codebook: Codebook, count: int) -> np.ndarray:
@@ -275,10 +301,54 @@ def _fit_quantizer(
     rows = np.sort(
         generator(context.seed, f"{key} quantization").permutation(len(images))[: settings.quantization.sample]
     )
-    quiet = Context(context.seed, context.workers, context.backend)
-    encoding = Encoding.of(images.shape, settings, codebook, key)
-    vectors = _encode(descriptor, images[rows], encoding, quiet, to_half)
-    return fit_product_quantizer(vectors, group, context.seed, context.workers)
+    coding = partial(_coding, descriptor=descriptor, settings=settings, key=key)
+    frames, components = len(grid.places(*images.shape[1:3], *settings.grid_of(images.shape, key))), codebook["means"]
+    products = 2.0 * len(rows) * frames * components.size
+    there = partial(_coding_there, descriptor=descriptor, settings=settings, key=key)
+    arrays = {"images": images, "rows": rows} | codebook
+    one = Pass(coding, arrays, len(rows), IMAGES, GROUP, joined, products, there)
+    vectors, done = None, 0
+    for (part,) in context.passes.each(one):
+        if vectors is None:
+            vectors = room.zeros((len(rows), part.shape[1]), np.float16)
+        vectors[done : done + len(part)] = part
+        done += len(part)
+    assert vectors is not None
+    return fit_product_quantizer(vectors, group, context.seed, context.passes)
+
+
+def _coding(
+    images: np.ndarray,
+    rows: np.ndarray,
+    descriptor: Descriptor,
+    settings: FisherSettings,
+    key: str,
+    **codebook: np.ndarray,
+) -> Work:
+    """Fisher vectors of some of the rows, for the quantiser to learn from."""
+    encode = _encoder(descriptor, Encoding.of(images.shape, settings, codebook, key))
+
+    def work(part: slice) -> Arrays:
+        return (to_half(encode(images[rows[part]])),)
+
+    return work
+
+
+def _coding_there(
+    images: np.ndarray,
+    rows: np.ndarray,
+    descriptor: Descriptor,
+    settings: FisherSettings,
+    key: str,
+    device: torch.device,
+    **codebook: np.ndarray,
+) -> Work:
+    encode = _encoder_on_device(descriptor, Encoding.of(images.shape, settings, codebook, key), device)
+
+    def work(part: slice) -> Arrays:
+        return (encode(images[rows[part]]),)
+
+    return work
 
 
 def _offsets(places: np.ndarray, codebook: Codebook) -> np.ndarray:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pipeline.compiled import compiled
 from pipeline.encoding.kmeans import k_means, nearest
 from pipeline.encoding.lanes import LANES, add_weighted, aligned, at_least, lowest_bit
-from pipeline.parallel import one_blas_thread, slices, threads
+from pipeline.passes import HERE, Arrays, Pass, Passes, Work, added
 
 CHUNK = 1024
+GROUP = 16  # chunks that are handed out together
 ROWS = 256  # vectors whose log densities are at hand at once, whole LANES: they stay in the cache
 SMALLEST_SHARE = 1e-6  # of the largest responsibility: smaller ones are ignored
 VARIANCE_FLOOR = 1e-4  # of the largest variance of the data
@@ -74,7 +76,7 @@ def fit_mixture(
     components: int,
     seed: int,
     iterations: int,
-    workers: int = 1,
+    passes: Passes = HERE,
     start: Mixture | None = None,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Mixture:
@@ -85,24 +87,24 @@ def fit_mixture(
         components: K.
         seed: of k-means.
         iterations: of EM.
-        workers: threads; the result does not depend on it.
+        passes: who compares vectors with centres, and sums up for EM.
         start: a mixture to start from.
         advance: called with the number of iterations done.
     """
-    mixture = start or from_clusters(x, k_means(x, components, seed, workers=workers), workers)
+    mixture = start or from_clusters(x, k_means(x, components, seed, passes=passes), passes)
     floor = _floor(x)
     likelihoods = []
     for _ in range(iterations):
-        found = statistics(x, mixture, workers)
+        found = statistics(x, mixture, passes)
         likelihoods.append(found.log_likelihood / len(x))
         mixture = _maximise(found, len(x), floor, mixture)
         advance(1)
     return Mixture(mixture.weights, mixture.means, mixture.variances, np.array(likelihoods))
 
 
-def from_clusters(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> Mixture:
+def from_clusters(x: np.ndarray, centres: np.ndarray, passes: Passes = HERE) -> Mixture:
     """A Gaussian for each cluster: its share, mean and variance."""
-    index, _ = nearest(x, centres, workers)
+    index, _ = nearest(x, centres, passes)
     counts = np.bincount(index, minlength=len(centres)).astype(np.float64)
     moments = np.zeros((len(centres), 2 * x.shape[1]))
     _add_moments(np.ascontiguousarray(x, np.float32), index, moments)
@@ -110,22 +112,29 @@ def from_clusters(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> Mixtu
     return _maximise(Statistics(counts, moments, 0.0), len(x), _floor(x), previous)
 
 
-def statistics(x: np.ndarray, mixture: Mixture, workers: int = 1) -> Statistics:
-    """What one pass of EM sums up; chunks of fixed size are added in order."""
-    expectation = Expectation(mixture)
-    components, dimensions = mixture.means.shape
-    mass, moments, total = np.zeros(components), np.zeros((components, 2, dimensions)), 0.0
+def statistics(x: np.ndarray, mixture: Mixture, passes: Passes = HERE) -> Statistics:
+    """What one pass of EM sums up."""
+    arrays = {"x": x, "weights": mixture.weights, "means": mixture.means, "variances": mixture.variances}
+    products = 2.0 * x.size * len(mixture.means)
+    mass, moments, total = passes.run(Pass(_expecting, arrays, len(x), CHUNK, GROUP, added, products, _expecting_there))
+    return Statistics(mass, moments.reshape(len(mass), -1), float(total))
 
-    def work(part: slice) -> tuple[np.ndarray, np.ndarray, float]:
-        sums = expectation.zeros()
-        return *sums, expectation.add(np.ascontiguousarray(x[part], np.float32), *sums)
 
-    with one_blas_thread():
-        for part_mass, part_moments, part_total in threads(work, slices(len(x), CHUNK), workers):
-            mass += part_mass
-            moments += part_moments[:, :, :dimensions]
-            total += part_total
-    return Statistics(mass, moments.reshape(components, -1), total)
+def _expecting(x: np.ndarray, weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Work:
+    expectation = Expectation(Mixture(weights, means, variances, np.empty(0)))
+
+    def work(part: slice) -> Arrays:
+        mass, moments = expectation.zeros()
+        total = expectation.add(np.ascontiguousarray(x[part], np.float32), mass, moments)
+        return mass, moments[:, :, : x.shape[1]], np.array(total)
+
+    return work
+
+
+def _expecting_there(**given: Any) -> Work:
+    from pipeline.encoding.passes_torch import expecting  # PyTorch takes seconds to import
+
+    return expecting(**given)
 
 
 class Expectation:

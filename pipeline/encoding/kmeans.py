@@ -9,20 +9,24 @@ each sample is compared with all centres once, as one matrix product, and then a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.compiled import compiled
 from pipeline.parallel import one_blas_thread, slices, threads
+from pipeline.passes import HERE, Arrays, Pass, Passes, Work, joined
 from pipeline.randomness import generator
 
 CHUNK = 512  # vectors: their distances to a few thousand centres stay in the cache
+GROUP = 32  # chunks that are handed out together
 CLUSTERS = 64  # whose vectors a thread assigns at once
 FIRST_SAMPLE = 16  # vectors a centre in the first sample
 GROWTH = 8  # from one sample to the next
 NEIGHBOURS = 64  # centres that a vector is compared with, those nearest to its own
 
 
-def k_means(x: np.ndarray, clusters: int, seed: int, iterations: int = 8, workers: int = 1) -> np.ndarray:
+def k_means(x: np.ndarray, clusters: int, seed: int, iterations: int = 8, passes: Passes = HERE) -> np.ndarray:
     """Centres that minimise the summed squared distance to the nearest one.
 
     Args:
@@ -30,7 +34,7 @@ def k_means(x: np.ndarray, clusters: int, seed: int, iterations: int = 8, worker
         clusters: K.
         seed: of the start (K different vectors of x) and of the order in which samples grow.
         iterations: of Lloyd's algorithm among neighbours, for each sample.
-        workers: threads; the result does not depend on it.
+        passes: who compares vectors with all centres.
 
     Returns:
         float32 (K, D).
@@ -39,10 +43,10 @@ def k_means(x: np.ndarray, clusters: int, seed: int, iterations: int = 8, worker
     centres = shuffled[:clusters].copy()
     for size in sample_sizes(len(x), clusters):
         sample = shuffled[:size]
-        index, _ = nearest(sample, centres, workers)
+        index, _ = nearest(sample, centres, passes)
         for _ in range(iterations):
             centres = _average(sample, index, clusters)
-            index = _nearest_of_neighbours(sample, centres, index, workers)
+            index = _nearest_of_neighbours(sample, centres, index, passes.workers)
         centres = _average(sample, index, clusters)
     return centres
 
@@ -55,31 +59,41 @@ def sample_sizes(count: int, clusters: int) -> list[int]:
     return [min(size, count) for size in sizes]
 
 
-def nearest(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def nearest(x: np.ndarray, centres: np.ndarray, passes: Passes = HERE) -> tuple[np.ndarray, np.ndarray]:
     """The nearest centre of each vector, int64 (N,), and the squared distance to it, float32 (N,)."""
-    index = np.empty(len(x), np.int64)
-    distance = np.empty(len(x), np.float32)
+    if not len(x):
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    arrays = {"x": x, "centres": centres}
+    products = float(x.size) * len(centres)
+    index, distance = passes.run(Pass(_comparing, arrays, len(x), CHUNK, GROUP, joined, products, _comparing_there))
+    return index, distance
+
+
+def _comparing(x: np.ndarray, centres: np.ndarray) -> Work:
     half_squares = 0.5 * np.einsum("kd,kd->k", centres, centres)
     transposed = np.ascontiguousarray(centres.T)
 
-    def work(part: slice) -> None:
+    def work(part: slice) -> Arrays:
         rows = np.ascontiguousarray(x[part], np.float32)
         # |x − c|² = |x|² − 2 (x·c − ½|c|²)
         closeness = rows @ transposed
         closeness -= half_squares
         best = closeness.argmax(axis=1)
-        index[part] = best
         squares = np.einsum("nd,nd->n", rows, rows)
-        distance[part] = np.maximum(squares - 2 * closeness[np.arange(len(rows)), best], 0)
+        return best, np.maximum(squares - 2 * closeness[np.arange(len(rows)), best], 0)
 
-    with one_blas_thread():
-        list(threads(work, slices(len(x), CHUNK), workers))
-    return index, distance
+    return work
 
 
-def inertia(x: np.ndarray, centres: np.ndarray, workers: int = 1) -> float:
+def _comparing_there(**given: Any) -> Work:
+    from pipeline.encoding.passes_torch import comparing  # PyTorch takes seconds to import
+
+    return comparing(**given)
+
+
+def inertia(x: np.ndarray, centres: np.ndarray, passes: Passes = HERE) -> float:
     """Summed squared distance to the nearest centre."""
-    return float(nearest(x, centres, workers)[1].sum(dtype=np.float64))
+    return float(nearest(x, centres, passes)[1].sum(dtype=np.float64))
 
 
 def _nearest_of_neighbours(x: np.ndarray, centres: np.ndarray, index: np.ndarray, workers: int) -> np.ndarray:

@@ -9,13 +9,15 @@ vector: an .npy file that memory-maps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from pipeline.compiled import compiled
 from pipeline.encoding.lanes import LANES
 from pipeline.errors import PipelineError
-from pipeline.parallel import slices, threads
+from pipeline.passes import HERE, Arrays, Pass, Passes, Work, joined
 from pipeline.randomness import generator
 
 CENTROIDS = 256  # what a byte can name
@@ -66,36 +68,63 @@ def check_group(dimension: int, group: int, bits: int, key: str) -> None:
         raise PipelineError(f"`{key}` has group {group}, which does not divide the {dimension} numbers of a vector")
 
 
-def fit_product_quantizer(x: np.ndarray, group: int, seed: int, workers: int = 1) -> ProductQuantizer:
+def fit_product_quantizer(x: np.ndarray, group: int, seed: int, passes: Passes = HERE) -> ProductQuantizer:
     """k-means in every group, on samples that grow.
 
     Args:
         x: float16 or float32 (N, D), N ≥ 256; vectors of train.
         group: G, which divides D.
         seed: of the start: 256 different vectors.
-        workers: threads; the result does not depend on it.
+        passes: who does it, some groups at once.
     """
     count, dimension = x.shape
     if count < CENTROIDS:
         raise PipelineError(
             f"product quantisation needs at least {CENTROIDS} training vectors, and there are {count}; use more images"
         )
-    order = generator(seed, "product quantisation").permutation(count)
-    centroids = np.empty((dimension // group, CENTROIDS, group), np.float32)
+    arrays = {"x": x, "order": generator(seed, "product quantisation").permutation(count)}
+    products = float(count) * dimension * CENTROIDS * ITERATIONS * sum(1 / share for share in SAMPLES)
+    one = Pass(
+        partial(_learning, group=group),
+        arrays,
+        dimension // group,
+        GROUPS_AT_ONCE,
+        1,
+        joined,
+        products,
+        partial(_learning_there, group=group),
+    )
+    (centroids,) = passes.run(one)
+    return ProductQuantizer(centroids)
 
-    def work(part: slice) -> None:
+
+def _learning(x: np.ndarray, order: np.ndarray, group: int) -> Work:
+    """k-means in some groups: their centroids, float32 (g, 256, G)."""
+
+    def work(part: slice) -> Arrays:
         columns = np.asarray(x[:, part.start * group : part.stop * group], np.float32)[order]
-        found = centroids[part]
-        found[:] = columns[:CENTROIDS].reshape(CENTROIDS, -1, group).transpose(1, 0, 2)
-        for share in SAMPLES:
-            sample = columns[: max(CENTROIDS, count // share)]
+        first = columns[:CENTROIDS].reshape(CENTROIDS, -1, group).transpose(1, 0, 2)
+        found = np.array(first, order="C")  # of one group, it would be a view of the vectors
+        for size in samples(len(order)):
+            sample = columns[:size]
             codes = np.empty((len(sample), len(found)), np.uint8)
             for _ in range(ITERATIONS):
                 _assign(sample, *_prepared(found), codes)
                 _average(sample, codes, found)
+        return (found,)
 
-    list(threads(work, slices(len(centroids), GROUPS_AT_ONCE), workers))
-    return ProductQuantizer(centroids)
+    return work
+
+
+def _learning_there(**given: Any) -> Work:
+    from pipeline.encoding.passes_torch import learning  # PyTorch takes seconds to import
+
+    return learning(**given)
+
+
+def samples(count: int) -> list[int]:
+    """How the sample of vectors grows."""
+    return [max(CENTROIDS, count // share) for share in SAMPLES]
 
 
 def _prepared(centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def fit(images: np.ndarray, settings: Settings, context: Context) -> Codebook:
     found = sample_dense_sift(images, settings, settings.norm, settings.sample, context, "sift_vlad")
     count = as_many_as(settings.centres, len(found), settings.sample, "sift_vlad.features.centres")
     pca = fit_pca(found, settings.dimensions, settings.whiten)
-    centres = k_means(pca.project(found), count, context.seed, workers=context.workers)
+    centres = k_means(pca.project(found), count, context.seed, passes=context.passes)
     return {"pca_mean": pca.mean, "pca_basis": pca.basis, "pca_variances": pca.variances, "centres": centres}
 
 

@@ -16,7 +16,7 @@ FAMILIES: dict[str, str] = {
     "matcher": "matcher",
     "fusion": "fusion",
     "network": "network",
-    "pretrained": "feature_svm",
+    "pretrained": "pretrained_svm",
     "fine_tuned": "network",
 }
 

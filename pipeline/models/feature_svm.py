@@ -114,10 +114,31 @@ def fit(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Fit
     Args:
         work: an empty folder for the vectors of train and val, which need not fit in memory.
     """
+    learned = learn(recipe, data, compute, work)
+    return fit_classifier(recipe, learned.codebook, learned.vectors, data, compute, learned.seconds)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the classifier learns from.
+
+    Attributes:
+        codebook: what the feature learned from train.
+        vectors: of train and val.
+        seconds: that they took.
+    """
+
+    codebook: Codebook
+    vectors: dict[str, Vectors]
+    seconds: float
+
+
+def learn(recipe: Recipe, data: TrainingData, compute: Compute, work: Path) -> Learned:
+    """Codebook and vectors; see `fit`."""
     codebook, learned = learn_codebook(recipe, data, compute)
     cost = extract(recipe, codebook, data, compute, Shards(work / "shards"), work / "vectors")
     vectors = {name: open_vectors(work / "vectors" / f"{name}.npy", codebook) for name in ("train", "val")}
-    return fit_classifier(recipe, codebook, vectors, data, compute, learned + cost)
+    return Learned(codebook, vectors, learned + cost)
 
 
 def fit_classifier(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from pipeline.data.contract import TrainingData
 from pipeline.features.extraction import Shards
 from pipeline.models.model import Advance, quiet
 from pipeline.models.recipe import Recipe
+from pipeline.passes import Passes
 from pipeline.settings import Compute
 from pipeline.workfolder import work_folder
 
@@ -43,10 +45,24 @@ def learn_codebook(recipe: Recipe, data: TrainingData, compute: Compute) -> tupl
     """What the feature must learn from train first, and the seconds that it took; {} for most."""
     started = time.perf_counter()
     images = data.train.images
-    with progress.bar(f"codebook {recipe.key}", len(images)) as bar:
-        context = Context(recipe.seed, compute.worker_count, compute.joblib, bar.advance)
+    with progress.bar(f"codebook {recipe.key}", len(images)) as bar, _elsewhere(recipe.key, compute) as elsewhere:
+        context = Context(
+            recipe.seed, compute.worker_count, compute.joblib, bar.advance, device=compute.device, elsewhere=elsewhere
+        )
         codebook: Codebook = recipe.method.load().fit(images, recipe.settings.features, context)
     return codebook, time.perf_counter() - started
+
+
+@contextmanager
+def _elsewhere(key: str, compute: Compute) -> Iterator[Passes | None]:
+    """Dask's workers, for long passes; None: this machine alone."""
+    if compute.backend != "dask":
+        yield None
+        return
+    from pipeline.cluster.passes import PassesElsewhere
+
+    with PassesElsewhere(key, compute) as elsewhere:
+        yield elsewhere
 
 
 def extract(

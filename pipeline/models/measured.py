@@ -32,13 +32,15 @@ PACKAGE = Path(__file__).parents[1]
 #: How subsets and folds are drawn, on which the scores of all families depend.
 DRAWN = ("randomness.py", "data/pooled.py", "data/splits.py", "cross_validation/pool.py", "curves/subsets.py")
 UNLIMITED = 1_000_000  # patience of what shall not stop early
+#: In which order codebooks are summed up, and where.
+PASSES = ("passes.py", "passes_on_device.py")
 #: What scores of each family depend on, beside the method's own module; a change to another method fits nothing anew.
 CODE: dict[str, tuple[str, ...]] = {
     "feature": ("augmentation", "classifiers", "descriptors", "encoding", "features/extraction.py",
-                "models/feature_svm.py", "models/feature_vectors.py"),
+                "models/feature_svm.py", "models/feature_vectors.py", *PASSES),
     "matcher": ("descriptors", "models/matcher.py"),
     "pretrained": ("augmentation", "classifiers", "encoding", "features/extraction.py", "models/feature_svm.py",
-                   "models/feature_vectors.py", "networks", "pretrained"),
+                   "models/feature_vectors.py", "models/pretrained_svm.py", "networks", "pretrained", *PASSES),
     "network": ("augmentation", "networks/parts", "training", "models/network.py"),
     "fine_tuned": ("augmentation", "networks", "pretrained", "training", "models/network.py"),
 }  # fmt: skip
@@ -171,6 +173,8 @@ def with_candidate(recipe: Recipe, number: int, value: float) -> Recipe:
     """
     settings: Any = recipe.settings
     if recipe.method.has_svm:
+        side, number = divmod(number, len(settings.svm.candidates))
+        settings = recipe.at_each_side()[side].settings
         c, weight = settings.svm.candidates[number]
         svm = settings.svm.model_copy(update={"C": [c], "positive_weight": [weight], "patience": UNLIMITED})
         settings = settings.model_copy(update={"svm": svm})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline import catalogue
@@ -70,6 +70,15 @@ class Recipe:
         copies = chosen.augmentation.copies if allowed != STILL else 0
         views = chosen.augmentation.views if allowed.mirror else 1
         return Recipe(key, settings, chosen.seed, allowed, copies, views, chosen.refit)
+
+    def at_each_side(self) -> list[Recipe]:
+        """One for each size of the images among which val chooses, the smallest first; of most methods itself alone."""
+        features = getattr(self.settings, "features", None)
+        side = getattr(features, "side", None)
+        if features is None or not isinstance(side, list):
+            return [self]
+        each = [features.model_copy(update={"side": one}) for one in sorted(side)]
+        return [replace(self, settings=self.settings.model_copy(update={"features": one})) for one in each]
 
     @property
     def method(self) -> Method:

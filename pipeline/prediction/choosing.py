@@ -141,10 +141,11 @@ def _changed(chosen: settings.Settings, key: str, card: Card) -> str:
     before: dict[str, object] = {"dataset": card.dataset, "budget": card.budget, "seed": card.seed}
     if chosen.dataset == card.dataset:
         try:
-            now[key] = Recipe.of(chosen, key, catalogue.BY_KEY[key].family).settings_as_json()
+            recipes = Recipe.of(chosen, key, catalogue.BY_KEY[key].family).at_each_side()
         except PipelineError:
             return ""
-        before[key] = card.settings
+        before[key], possible = card.settings, [one.settings_as_json() for one in recipes]
+        now[key] = card.settings if card.settings in possible else possible[0]  # val chose one of these
         now["refit"], before["refit"] = chosen.refit, card.refit
     found = [text for name in now for text in _differences(name, before[name], now[name])]
     if not found:

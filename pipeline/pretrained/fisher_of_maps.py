@@ -8,7 +8,7 @@ in the image, and textures are told.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -72,13 +72,14 @@ class FisherOfMaps:
         codebook = {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
         describe = self._describer(settings, codebook, context)
         _, places = describe(images[:1])
+        own = replace(context, elsewhere=None)  # the network would travel with every task
         with one_thread_each():
             found, _ = sample_descriptors(
-                images, lambda batch: describe(batch)[0], places, settings.sample, context, self.key
+                images, lambda batch: describe(batch)[0], places, settings.sample, own, self.key
             )
         count = as_many_as(settings.gaussians, len(found), settings.sample, f"{self.key}.features.gaussians")
         pca = fit_pca(found, settings.dimensions, settings.whiten)
-        mixture = fit_mixture(pca.project(found), count, context.seed, settings.iterations, context.workers)
+        mixture = fit_mixture(pca.project(found), count, context.seed, settings.iterations, context.passes)
         return codebook | {
             "pca_mean": pca.mean,
             "pca_basis": pca.basis,

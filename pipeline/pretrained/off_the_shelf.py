@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -23,21 +23,23 @@ from pipeline.parallel import slices, threads
 from pipeline.pretrained.backbone import Backbone, Body
 from pipeline.pretrained.remembered import remembered
 from pipeline.settings import Section, Weights
+from pipeline.settings.methods import different
 
 BATCH = 32  # images: larger ones leave the processor's cache
 Norm = Literal["none", "root"]
+Side = Annotated[int, Field(ge=32, le=512)]
 
 
 class Settings(Section):
     """Which weights, the side that images are brought to, and what is done to activations.
 
-    `side`: pixels of the shorter one; the longer one keeps its ratio to it. `norm`: root takes square roots and keeps
-    signs, so that a few strong activations don't drown the others, and brings each image's to unit length (as
-    Perronnin, Sánchez & Mensink, ECCV 2010, do to Fisher vectors).
+    `side`: pixels of the shorter one; the longer one keeps its ratio to it. If several are listed, val chooses.
+    `norm`: root takes square roots and keeps signs, so that a few strong activations don't drown the others, and brings
+    each image's to unit length (as Perronnin, Sánchez & Mensink, ECCV 2010, do to Fisher vectors).
     """
 
     weights: Weights
-    side: Annotated[int, Field(ge=32, le=512)]
+    side: Side | Annotated[list[Side], Field(min_length=1), AfterValidator(different)]
     norm: Norm
 
 
@@ -49,12 +51,18 @@ class Chosen(Protocol):
         """Which."""
 
     @property
-    def side(self) -> int | None:
+    def side(self) -> int | list[int] | None:
         """That images are brought to; None: the one that the network learned on."""
 
     @property
     def norm(self) -> Norm:
         """What is done to activations."""
+
+
+def one_side(settings: Chosen) -> int | None:
+    """Where several are listed, each is tried by itself (Recipe.at_each_side), so there is one here."""
+    assert not isinstance(settings.side, list)
+    return settings.side
 
 
 @dataclass(frozen=True)
@@ -70,20 +78,20 @@ class OffTheShelf:
             Unavailable: the file is missing and can't be fetched.
             PipelineError: it is damaged, or of another architecture.
         """
-        state = self.backbone.load(settings.weights, settings.side).state_dict()
+        state = self.backbone.load(settings.weights, one_side(settings)).state_dict()
         return {name: value.numpy() for name, value in state.items() if not name.endswith("num_batches_tracked")}
 
     def transform(self, images: np.ndarray, settings: Chosen, codebook: Codebook, context: Context) -> np.ndarray:
         """What enters the last layer, uint8 (N, H, W, 3) → float32 (N, D); the same for any number of workers."""
         if context.training:
             return self._describe(images, settings, codebook, context)
-        how = f"{settings.side} {settings.norm} {pick_device(context.device)}"
+        how = f"{one_side(settings)} {settings.norm} {pick_device(context.device)}"
         return remembered(images, codebook, how, lambda: self._describe(images, settings, codebook, context))
 
     def _describe(self, images: np.ndarray, settings: Chosen, codebook: Codebook, context: Context) -> np.ndarray:
         device = pick_device(context.device)
         precision = pick_precision("auto", device)
-        body = filled(self.backbone, settings.side, codebook, device)
+        body = filled(self.backbone, one_side(settings), codebook, device)
 
         def work(part: slice) -> np.ndarray:
             pixels = torch.tensor(images[part], device=device).permute(0, 3, 1, 2).float()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import nn
 
 from pipeline.networks import alexnet_one_tower
 from pipeline.networks.parts import resnet, vgg
 from pipeline.pretrained import fine_tuning, off_the_shelf
 from pipeline.pretrained.backbone import Published
+from pipeline.settings.methods import different
 
 CLASSES = 1000  # of ImageNet, in the layer that is left out
 WIDE = 224  # pixels a side, on which all of them learned
@@ -26,16 +27,19 @@ FIRST_BLOCK = 4
 FULL = {"alexnet": {1: 1, 4: 4, 6: 7}, "vgg16": {0: 1, 3: 4, 6: 7}}
 
 
-class AnySide(off_the_shelf.Settings):
-    """For networks that take images of any size; below 112 pixels a side ours would have another stem."""
+Side = Annotated[int, Field(ge=resnet.LARGE_STEM_FROM, le=512)]  # below, ours would have another stem
 
-    side: Annotated[int, Field(ge=resnet.LARGE_STEM_FROM, le=512)]
+
+class AnySide(off_the_shelf.Settings):
+    """For networks that take images of any size from 112 pixels on."""
+
+    side: Side | Annotated[list[Side], Field(min_length=1), AfterValidator(different)]
 
 
 class AnySideTuned(fine_tuning.Settings):
     """Those networks, where they go on learning."""
 
-    side: Annotated[int, Field(ge=resnet.LARGE_STEM_FROM, le=512)]
+    side: Side
 
 
 class OneSide(off_the_shelf.Settings):

@@ -140,7 +140,11 @@ class Settings(Section):
     def svm(self, key: str, family: catalogue.Family = "feature") -> Svm:
         """The classifier's settings behind one feature."""
         svm = validated(Svm, self._part(key, family, "svm"), self.path, (key, "svm"))
-        self._same_tries(f"{key}.svm.C × positive_weight", len(svm.candidates))
+        sides = getattr(self.feature(key, family), "side", None)
+        if isinstance(sides, list):
+            self._same_tries(f"{key}.features.side × svm.C × positive_weight", len(sides) * len(svm.candidates))
+        else:
+            self._same_tries(f"{key}.svm.C × positive_weight", len(svm.candidates))
         return svm
 
     def matcher(self, key: str) -> Any:

@@ -33,7 +33,7 @@ def validated(model: type[SectionType], value: Any, where: str, location: tuple[
 
 def _sentence(errors: Sequence[Mapping[str, Any]], location: tuple[str, ...], where: str, model: type[Section]) -> str:
     """One sentence about the first thing that is wrong; a misspelt key goes before the key that it leaves missing."""
-    error = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    error = next((error for error in errors if error["type"] == "extra_forbidden"), _telling(errors))
     path = _path(error["loc"])
     key = ".".join([*location, *path])
     kind, message = error["type"], str(error["msg"])
@@ -52,9 +52,20 @@ def _sentence(errors: Sequence[Mapping[str, Any]], location: tuple[str, ...], wh
     return f"{where}: `{key}` is {found!r}; allowed: {allowed}{hint}"
 
 
+def _telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first; or, of a value that may be of several kinds and is a list, the first that is wrong within the list."""
+    first = errors[0]
+    path = _path(first["loc"])
+    if not isinstance(first["input"], list):
+        return first
+    of_list = [other for other in errors if _path(other["loc"])[: len(path)] == path]
+    within = (other for other in of_list if len(_path(other["loc"])) > len(path) or other["type"] == "value_error")
+    return next(within, first)
+
+
 def _path(location: Sequence[Any]) -> list[str]:
     """Keys only: pydantic also names the alternative of a union that it tried."""
-    alternative = re.compile(r"(literal|list|dict|constrained|nullable)\b[\[-]|(int|float|str|none)$")
+    alternative = re.compile(r"(literal|list|dict|constrained|nullable|function-after)\b[\[-]|(int|float|str|none)$")
     return [str(part) for part in location if not (isinstance(part, str) and alternative.match(part))]
 
 

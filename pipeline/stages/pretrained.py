@@ -12,7 +12,8 @@ from pipeline.data.contract import TrainingData
 from pipeline.errors import Unavailable
 from pipeline.files import write_json
 from pipeline.models.delivery import Prepared, deliver, score_test
-from pipeline.models.feature_svm import FeatureSvm, fit
+from pipeline.models.families import fit
+from pipeline.models.feature_svm import FeatureSvm
 from pipeline.models.left_out import leave_out, take_in
 from pipeline.models.measured import CODE
 from pipeline.models.recipe import Recipe
@@ -33,9 +34,9 @@ def run(key: str) -> None:
         leave_out(recipe, str(error))
         return
     take_in(recipe)
-    deliver(recipe, chosen.budget, fitted, prepared, score_test(fitted, prepared.test))
     model = fitted.model
     assert isinstance(model, FeatureSvm)
+    deliver(model.recipe, chosen.budget, fitted, prepared, score_test(fitted, prepared.test))
     folder = layout.results_of("pretrained", key)
     kernels = next((array for array in model.codebook.values() if array.ndim == 4), None)
     write_pictures(folder, [] if kernels is None else [kernel_picture(kernels)])
