@@ -109,12 +109,12 @@ def curve(dataset: str, name: str = "curve") -> str:
     return _table(lines)
 
 
-def robustness(dataset: str) -> str:
+def robustness(dataset: str, name: str = "robustness") -> str:
     """Top-1 errors on changed test images by reason: the mean over its changes, each the mean over its severities.
 
     Last, the mean over the fifteen corruptions of ImageNet-C at all five severities, where all were measured.
     """
-    rows = _rows(dataset, "robustness")
+    rows = _rows(dataset, name)
     there = _reasons(rows)
     lines = [["method", "as they are", *(GROUPS[reason] for reason in there), "fifteen corruptions"]]
     for method in _in_order({row["method"] for row in rows}):
@@ -214,6 +214,7 @@ TABLES: dict[str, Callable[[], str]] = {
         for name in DATASETS
         if (PUBLISHED / name / "robustness.json").is_file()
     },
+    "robustness-cifar10-all-images": partial(robustness, "cifar10", "robustness-resnet20-12-epochs"),
     "augmentation": augmentation,
     "sizes": sizes,
     "others": others,
