@@ -51,6 +51,10 @@ class Pass:
         return slices(self.count, self.chunk * self.group)
 
 
+def quiet(rows: int) -> None:
+    """Nobody looks at the progress."""
+
+
 class Passes(Protocol):
     """Who makes passes."""
 
@@ -58,19 +62,16 @@ class Passes(Protocol):
     def workers(self) -> int:
         """Threads of this machine, for what is not handed out."""
 
-    def each(self, one: Pass, advance: Advance = ...) -> Iterator[Arrays]:
+    def each(self, one: Pass, advance: Advance = quiet) -> Iterator[Arrays]:
         """What each group gives, in order; `advance` is called with the number of rows done."""
 
-    def run(self, one: Pass, advance: Advance = ...) -> Arrays:
+    def run(self, one: Pass, advance: Advance = quiet) -> Arrays:
         """What the whole pass gives."""
-
-
-def quiet(rows: int) -> None:
-    """Nobody looks at the progress."""
+        return one.together(self.each(one, advance))
 
 
 @dataclass(frozen=True)
-class Here:
+class Here(Passes):
     """Passes by threads of this machine.
 
     Attributes:
@@ -85,10 +86,6 @@ class Here:
             found = _noted(one, threads(one.make(**one.arrays), slices(one.count, one.chunk), self.workers), advance)
             for _ in one.groups():
                 yield one.together(islice(found, one.group))
-
-    def run(self, one: Pass, advance: Advance = quiet) -> Arrays:
-        """See Passes."""
-        return one.together(self.each(one, advance))
 
 
 HERE = Here()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline.passes import Advance, Arrays, Here, Pass, quiet
+from pipeline.passes import Advance, Arrays, Here, Pass, Passes, quiet
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,7 @@ WORTH = 1 << 33  # multiplications: a shorter pass is over before PyTorch is imp
 
 
 @dataclass(frozen=True)
-class OnDevice:
+class OnDevice(Passes):
     """Passes on a device, and short ones by threads of this machine.
 
     Attributes:
@@ -36,10 +36,6 @@ class OnDevice:
             if device.type != "cpu":
                 return Here(1).each(there(one, device), advance)
         return Here(self.workers).each(one, advance)
-
-    def run(self, one: Pass, advance: Advance = quiet) -> Arrays:
-        """See Passes."""
-        return one.together(self.each(one, advance))
 
 
 def there(one: Pass, device: torch.device) -> Pass:

@@ -54,6 +54,22 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "SHARD", 24)
 
 
+@pytest.fixture
+def travelling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each task that workers are given."""
+    from distributed.protocol.pickle import dumps
+
+    sizes: list[int] = []
+    submit = connection.Workers.submit
+
+    def measured(workers: connection.Workers, *arguments: Any) -> Any:
+        sizes.append(len(dumps(arguments)))
+        return submit(workers, *arguments)
+
+    monkeypatch.setattr(connection.Workers, "submit", measured)
+    return sizes
+
+
 def vectors_of(key: str) -> dict[str, bytes]:
     """What the stage leaves, but for its seconds."""
     return {path.name: path.read_bytes() for path in sorted((layout.FEATURES / key).glob("*.npy"))}
@@ -256,23 +272,13 @@ def test_a_view_of_mapped_rows_is_no_file_of_its_own(tmp_path: Path) -> None:
         assert cluster_passes.mapped_from(view) is None
 
 
-def test_no_array_of_a_pass_travels(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed.protocol.pickle import dumps
-
+def test_no_array_of_a_pass_travels(project: Path, travelling: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []} | DASK)
     prepare.run()
-    sizes = []
-    submit = connection.Workers.submit
-
-    def measured(workers: connection.Workers, *arguments: Any) -> Any:
-        sizes.append(len(dumps(arguments)))
-        return submit(workers, *arguments)
-
-    monkeypatch.setattr(connection.Workers, "submit", measured)
     monkeypatch.setattr(cluster_passes, "WORTH", 0)
     codebook.run("sift_fv")
-    assert sizes
-    assert max(sizes) < 5000
+    assert travelling
+    assert max(travelling) < 5000
 
 
 # ---------------------------------------------------------------------------------------------------- products
@@ -540,22 +546,12 @@ def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         pytest.fail("connected")
 
 
-def test_nothing_large_travels(project: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed.protocol.pickle import dumps
-
+def test_nothing_large_travels(project: Path, small_shards: None, travelling: list[int]) -> None:
     edit(project, {"features": ["sift_fv"], "fusions": [], "networks": []})
     prepare.run()
     codebook.run("sift_fv")
     edit(project, DASK)
-    sizes = []
-    submit = connection.Workers.submit
-
-    def measured(workers: connection.Workers, *arguments: Any) -> Any:
-        sizes.append(len(dumps(arguments)))
-        return submit(workers, *arguments)
-
-    monkeypatch.setattr(connection.Workers, "submit", measured)
     features.run("sift_fv")
-    assert len(sizes) == 13
-    assert max(sizes) < 5000
+    assert len(travelling) == 13
+    assert max(travelling) < 5000
     assert settings.load().compute.joblib == "loky"

@@ -26,7 +26,7 @@ from pipeline.cluster.tasks import AS_ELSEWHERE
 from pipeline.errors import PipelineError
 from pipeline.files import atomic
 from pipeline.parallel import one_blas_thread, slices
-from pipeline.passes import Advance, Arrays, Here, Pass, Work, quiet
+from pipeline.passes import Advance, Arrays, Here, Pass, Passes, Work, quiet
 from pipeline.settings import Compute
 from pipeline.training.memory import keep_freed_memory
 
@@ -51,7 +51,7 @@ class GroupJob:
     arrays: Mapping[str, str]
 
 
-class PassesElsewhere:
+class PassesElsewhere(Passes):
     """Passes by Dask's workers, and short ones by threads of this machine."""
 
     def __init__(self, key: str, compute: Compute) -> None:
@@ -107,10 +107,6 @@ class PassesElsewhere:
         finally:
             self._workers.client.cancel(futures)
             shutil.rmtree(own, ignore_errors=True)
-
-    def run(self, one: Pass, advance: Advance = quiet) -> Arrays:
-        """See Passes."""
-        return one.together(self.each(one, advance))
 
     def _file_of(self, array: np.ndarray, own: Path) -> Path:
         """Where all of an array lies, and nothing else: its own file, one of an earlier pass, or a new one.
